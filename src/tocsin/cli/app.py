@@ -1,0 +1,259 @@
+"""The verbs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tocsin import __version__
+from tocsin.cli.output import emit_json, emit_line, emit_table, say
+from tocsin.core.errors import CheckFailed, TocsinError
+
+app = typer.Typer(
+    name="tocsin",
+    help="Trains, proves, ships and watches security models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipeFile = Annotated[Path, typer.Argument(help="recipe (YAML)", show_default=False)]
+ArtifactFolder = Annotated[str, typer.Argument(help="artifact folder, or detector@alias in --store", show_default=False)]
+DataFiles = Annotated[list[str], typer.Argument(help="CSV, Parquet or JSON lines; paths or URLs", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipe, such as model.width=64")]
+PublicKey = Annotated[Path | None, typer.Option("--key", help="public key (PEM); the signature must match it")]
+StoreFolder = Annotated[Path, typer.Option("--store", help="folder of versions and aliases", envvar="TOCSIN_STORE")]
+DEFAULT_STORE = Path("store")
+
+
+def main() -> None:
+    """Run the program; a TocsinError becomes one line on stderr and its exit code."""
+    try:
+        app()
+    except TocsinError as error:
+        say(f"tocsin: {error}")
+        sys.exit(error.exit_code)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False
+) -> None:
+    """Trains, proves, ships and watches security models."""
+    if version:
+        emit_line(__version__)
+        raise typer.Exit
+    from tocsin.core.logs import configure
+
+    configure()
+
+
+@app.command()
+def demo(
+    detector: Annotated[str, typer.Option(help="which detector")] = "intrusion",
+    output: Annotated[Path, typer.Option(help="folder for what it makes")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="seed of the made data and of the model")] = 42,
+    json: Json = False,
+) -> None:
+    """Make data, then audit, train, evaluate, package, serve a request and write a report."""
+    from tocsin.workflows.demo import run_demo
+
+    result = run_demo(detector, output, seed, tell=say)
+    if json:
+        emit_json(result)
+        return
+    emit_line(f"\nReport to open:  {result.report}\nArtifact:        {result.artifact}\n")
+    emit_line("Try next, on your own data:")
+    for command in result.next_commands:
+        emit_line(f"  {command}")
+
+
+@app.command()
+def new(
+    detector: Annotated[str, typer.Argument(help="which detector")],
+    path: Annotated[Path, typer.Argument(help="recipe to write")],
+    schema: Annotated[bool, typer.Option(help="write the JSON Schema for editors beside it")] = False,
+) -> None:
+    """Write a complete, commented recipe."""
+    from tocsin.workflows.recipes import write_recipe
+
+    for written in write_recipe(detector, path, schema=schema):
+        emit_line(f"wrote {written}")
+
+
+@app.command()
+def audit(recipe: RecipeFile, sets: Sets = None, json: Json = False) -> None:
+    """Check the data before any training; exit 1 when a check finds an error."""
+    from tocsin.workflows.audit import audit_recipe
+
+    report = audit_recipe(recipe, sets or [], tell=say)
+    if json:
+        emit_json(report)
+    else:
+        rows = [(f.severity, f.name, f.message, f.action) for f in report.findings]
+        emit_table("Audit", ["severity", "check", "what was found", "what to do"], rows)
+    if report.failed:
+        raise CheckFailed(f"the audit found {report.failed} error(s)")
+
+
+@app.command()
+def train(
+    recipe: RecipeFile,
+    sets: Sets = None,
+    seeds: Annotated[str | None, typer.Option(help="comma-separated, in place of the recipe's")] = None,
+    resume: Annotated[bool, typer.Option(help="go on from the newest checkpoint")] = False,
+    force: Annotated[bool, typer.Option(help="start over in a run folder that exists")] = False,
+    variants: Annotated[bool, typer.Option(help="also train the recipe's variants")] = True,
+    key: Annotated[Path | None, typer.Option(help="private key (PEM) to sign with", envvar="TOCSIN_SIGNING_KEY")] = None,
+    json: Json = False,
+) -> None:
+    """Split, fit every stage, prove on the test rows beside the baselines, and seal the artifact."""
+    from tocsin.workflows.train import TrainOptions, train_recipe
+
+    chosen = [*(sets or []), *([f"seeds=[{seeds}]"] if seeds else [])]
+    result = train_recipe(recipe, chosen, TrainOptions(resume, force, variants, key), tell=say)
+    if json:
+        emit_json(result)
+        return
+    for run in result.runs:
+        emit_table(run.title, run.columns, run.rows)
+        emit_line(f"{run.verdict}\nreport:   {run.report}\nartifact: {run.artifact}\n")
+    if result.summary_rows:
+        emit_table("All folds", result.summary_columns, result.summary_rows)
+
+
+@app.command()
+def evaluate(
+    artifact: ArtifactFolder,
+    data: DataFiles,
+    layout: Annotated[str, typer.Option(help="the publisher's file layout")] = "auto",
+    output: Annotated[Path | None, typer.Option(help="folder for the report, figures and metrics.json")] = None,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+    json: Json = False,
+) -> None:
+    """Score labelled rows with the sealed model: metrics with intervals, per slice."""
+    from tocsin.workflows.evaluate import evaluate_artifact
+    from tocsin.workflows.stores import Source
+
+    result = evaluate_artifact(Source(artifact, store, key), data, layout, output)
+    if json:
+        emit_json(result)
+        return
+    emit_table(f"{result.artifact} on {len(data)} file(s), {result.rows:,} rows", ["metric", "value", "low", "high"], result.metric_rows)
+    emit_table("Slices", ["slice", "value", "rows", "recall", "false positives"], result.slice_rows)
+
+
+@app.command()
+def predict(
+    artifact: ArtifactFolder,
+    data: DataFiles,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help=".csv, .parquet or .jsonl; stdout as JSON lines")] = None,
+    layout: Annotated[str, typer.Option(help="the publisher's file layout")] = "auto",
+    explain: Annotated[int, typer.Option(min=0, help="strongest reasons per row")] = 0,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+    json: Json = False,
+) -> None:
+    """Give a verdict for each row."""
+    from tocsin.workflows.predict import predict_rows
+    from tocsin.workflows.stores import Source
+
+    summary = predict_rows(Source(artifact, store, key), data, output, layout=layout, explain=explain)
+    if json and output:
+        emit_json(summary)
+    elif output:
+        emit_line(f"{summary['rows']:,} rows, {summary['positive']:,} {summary['label']}, {summary['refused']:,} refused -> {output}")
+
+
+@app.command()
+def verify(
+    artifact: ArtifactFolder,
+    key: PublicKey = None,
+    require_signature: Annotated[bool, typer.Option(help="refuse an unsigned artifact")] = False,
+    store: StoreFolder = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """Check seal and signature, load the model and replay its golden samples."""
+    from tocsin.workflows.stores import Source
+    from tocsin.workflows.verify import verify_artifact
+
+    facts = verify_artifact(Source(artifact, store, key, require_signature))
+    if json:
+        emit_json(facts)
+        return
+    emit_table("Verified", ["what", "value"], [(k, str(v)) for k, v in facts.items()])
+
+
+@app.command()
+def serve(
+    artifacts: Annotated[list[str], typer.Argument(help="artifact folders, or detector@alias in --store")],
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port; 0 picks a free one")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="server processes")] = 1,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+) -> None:
+    """Answer HTTP requests; no torch in the process. Settings also by TOCSIN_* variables."""
+    from tocsin.workflows.serve import serve_artifacts
+    from tocsin.workflows.stores import Source
+
+    serve_artifacts([Source(a, store, key) for a in artifacts], host=host, port=port, workers=workers)
+
+
+@app.command()
+def bench(
+    artifact: ArtifactFolder,
+    count: Annotated[int, typer.Option(min=10, help="single predictions to time")] = 1000,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+    json: Json = False,
+) -> None:
+    """Time single predictions and batches of 100 of a sealed model: mean, p50, p95, p99."""
+    from tocsin.workflows.bench import bench_artifact
+    from tocsin.workflows.stores import Source
+
+    result = bench_artifact(Source(artifact, store, key), count)
+    if json:
+        emit_json(result)
+        return
+    columns = ["what", "calls", "mean ms", "p50 ms", "p95 ms", "p99 ms", "rows/s"]
+    emit_table("In this process, one thread", columns, result.rows)
+    emit_line(result.summary)
+
+
+@app.command()
+def keygen(folder: Annotated[Path, typer.Argument(help="folder for signing.pem and signing.pub.pem")]) -> None:
+    """Make an Ed25519 key pair to sign artifacts with."""
+    from tocsin.workflows.stores import make_keys
+
+    for path in make_keys(folder):
+        emit_line(f"wrote {path}")
+
+
+@app.command()
+def promote(
+    artifact: Annotated[Path, typer.Argument(help="artifact folder")],
+    alias: Annotated[str, typer.Option(help="champion or challenger")] = "champion",
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+) -> None:
+    """Verify an artifact, put it into the store and point an alias at it."""
+    from tocsin.workflows.stores import promote_artifact
+
+    emit_line(promote_artifact(artifact, alias, store, key))
+
+
+@app.command()
+def rollback(
+    detector: Annotated[str, typer.Argument(help="whose alias goes back to what it named before")],
+    alias: Annotated[str, typer.Option(help="champion or challenger")] = "champion",
+    store: StoreFolder = DEFAULT_STORE,
+) -> None:
+    """Point an alias back at the version before."""
+    from tocsin.workflows.stores import rollback_alias
+
+    emit_line(rollback_alias(detector, alias, store))

@@ -1,0 +1,50 @@
+"""What the verbs print: a short table for people, or one JSON document for programs."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from tocsin.core.durable import json_bytes
+
+_out = Console()
+_err = Console(stderr=True)
+
+
+def emit_json(value: object) -> None:
+    """Print one JSON document on stdout."""
+    sys.stdout.buffer.write(json_bytes(value))
+    sys.stdout.flush()
+
+
+def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; numbers are right-aligned."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    content = [[_text(cell) for cell in row] for row in rows]
+    for i, name in enumerate(columns):
+        numeric = all(_is_number(row[i]) for row in content) and bool(content)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in content:
+        table.add_row(*row)
+    _out.print(table)
+
+
+def say(message: str) -> None:
+    """Tell a person what is going on, on stderr, so that stdout stays for results."""
+    _err.print(message, highlight=False)
+
+
+def emit_line(message: str) -> None:
+    """Print one line of a result."""
+    _out.print(message, highlight=False, soft_wrap=True)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.4g}" if abs(cell) < 1000 else f"{cell:,.0f}"
+    return "–" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "").replace("-", "").replace("–", "").replace("%", "").strip().isdigit() or text == "–"

@@ -1,0 +1,124 @@
+"""What a detector is: the one axis along which tocsin grows."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+from pydantic import BaseModel
+
+from tocsin.core.types import Arrays, Columns, Files, Sample, Verdict
+
+Row = dict[str, Any]
+"""One record as it was read: column name -> text, number or None."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """The truth about one row. `positive` is None where the row carries no label."""
+
+    positive: bool | None
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the files of one publisher map to a sample: column names, quirks, where the label is.
+
+    `record` turns a raw row into the fields of the sample and must not look at the label;
+    `label` reads the truth and raises ValueError, saying what it saw, when it cannot.
+    """
+
+    name: str
+    columns: frozenset[str]
+    record: Callable[[Row], Row]
+    label: Callable[[Row], Label]
+    denied: Mapping[str, str] = field(default_factory=dict)
+    """Columns that must never become features, with the reason."""
+    header: tuple[str, ...] | None = None
+    """Column names for files that carry none."""
+    repair: Callable[[Row], Iterable[str]] | None = None
+    """Called once per row before `record` and `label`; mends the row in place and yields the name of
+    each quirk that it mended, so that they are counted (`Infinity -> missing`)."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One sample class and the file layouts that can be read as it."""
+
+    name: str
+    sample: type[Sample]
+    layouts: Mapping[str, Layout]
+
+
+class Encoder(Protocol):
+    """Columns -> arrays, fitted once on the training split; the same object in training and in serving."""
+
+    def fit(self, columns: Columns) -> Self:
+        """Learn from the training split only."""
+        ...
+
+    def encode(self, columns: Columns) -> Arrays:
+        """Return the model's inputs, row axis first; a row's arrays do not depend on its neighbours."""
+        ...
+
+    def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
+        """Return a float32 matrix [rows, features] for baselines (NaN is missing), names, is-categorical."""
+        ...
+
+    def hide(self, arrays: Arrays) -> Iterable[tuple[str, Arrays]]:
+        """Yield (part, arrays with that part hidden) for one row: what evidence is measured with."""
+        ...
+
+    def save(self) -> Files:
+        """Return JSON and safetensors files that `load` reads back."""
+        ...
+
+    @classmethod
+    def load(cls, files: Files) -> Self:
+        """Rebuild a fitted encoder; InputError on files that it did not write."""
+        ...
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How scores become decisions; chosen on validation rows, sealed with the model."""
+
+    positive: str
+    negative: str
+    categories: tuple[str, ...] = ()
+    temperature: float = 1.0
+    threshold: float = 0.5
+    abstain_below: float | None = None
+    """Probabilities in [abstain_below, threshold) go to a person."""
+
+
+class Decode(Protocol):
+    """Named outputs -> verdicts: numpy only. The artifact digest is passed through to every verdict."""
+
+    def __call__(self, outputs: Arrays, calibration: Calibration, artifact: str) -> list[Verdict]: ...
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One kind of model with everything that makes it different from the others."""
+
+    name: str
+    summary: str
+    positive: str
+    negative: str
+    schemas: Mapping[str, Schema]
+    config: type[BaseModel]
+    """The `model:` section of a recipe."""
+    encoder: Callable[[BaseModel, Schema], Encoder]
+    """(model config, schema) -> an encoder that is not fitted yet."""
+    load_encoder: Callable[[Files], Encoder]
+    decode: Decode
+    plan: str
+    """`module:function`, imported only by training: (PlanContext) -> Plan."""
+    stages: tuple[str, ...]
+    folder: Path
+    demo: str
+    """`module:function`: (folder, seed) -> path of a CSV file with made data."""
+    runtime: Literal["onnx", "chat"] = "onnx"

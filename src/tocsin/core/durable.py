@@ -1,0 +1,102 @@
+"""Durable files: written under a temporary name, synced, renamed, and the folder synced.
+
+A reader sees the old content or the new one, never a part; after a power cut too.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from secrets import token_hex
+from typing import Any, BinaryIO
+
+import numpy as np
+from pydantic import BaseModel
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside a folder survive a power cut (a no-op where folders cannot be opened, as on Windows)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes the place of `path` only when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{token_hex(6)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file durably."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a whole UTF-8 text file durably."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as JSON durably; TypeError names the place of what JSON cannot hold."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: object) -> bytes:
+    """Return sorted, indented UTF-8 JSON that ends with a newline: equal values give equal bytes."""
+    return (json.dumps(jsonable(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def jsonable(value: Any, where: str = "$") -> Any:
+    """Turn tensors, arrays, paths, devices, models and containers of them into plain JSON values.
+
+    Tensors and devices are known by their methods, so that this module needs no torch.
+    NaN and infinities become None, since JSON has none. TypeError names the place of anything else.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, dict):
+        return {_key(k, where): jsonable(v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value) if isinstance(value, set | frozenset) else value
+        return [jsonable(v, f"{where}[{i}]") for i, v in enumerate(items)]
+    return _special(value, where)
+
+
+def _special(value: Any, where: str) -> Any:
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, BaseModel):
+        return jsonable(value.model_dump(mode="json"), where)
+    if isinstance(value, np.ndarray | np.generic):
+        return jsonable(value.tolist(), where)
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        return jsonable(value.detach().cpu().tolist(), where)
+    if hasattr(value, "isoformat") or type(value).__module__ == "torch":
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    raise TypeError(f"{where}: {type(value).__name__} cannot be written as JSON")
+
+
+def _key(key: object, where: str) -> str:
+    if isinstance(key, str | int | float | bool | PurePath | np.generic):
+        return str(key)
+    raise TypeError(f"{where}: a key of type {type(key).__name__} cannot be written as JSON")

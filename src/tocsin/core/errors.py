@@ -1,0 +1,47 @@
+"""Errors that a user can act on, and the exit codes that they end the program with.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a check failed: the work was done and the answer is no |
+| 2 | bad input: a file, row, key or value; nothing was written |
+| 3 | training collapsed; `collapse_report.json` says why |
+| 4 | stopped by a signal after a checkpoint; run again with `--resume` |
+"""
+
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class TocsinError(Exception):
+    """An error with a one-line message for the user; anything else that escapes is a bug."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class InputError(TocsinError):
+    """Bad input. The message names the file, row, key or value."""
+
+
+class CheckFailed(TocsinError):
+    """A check was carried out and did not pass."""
+
+    exit_code = 1
+
+
+class TrainingCollapsed(TocsinError):
+    """The collapse guard stopped a run. The message names the report."""
+
+    exit_code = 3
+
+
+class Interrupted(TocsinError):
+    """A signal stopped a run after its checkpoint was written."""
+
+    exit_code = 4
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest known word, or an empty string."""
+    nearest = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""

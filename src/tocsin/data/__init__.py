@@ -1,0 +1,1 @@
+"""Rows in: sources, datasets, splits and fingerprints. No torch."""

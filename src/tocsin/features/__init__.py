@@ -1,0 +1,1 @@
+"""Raw records to named arrays; no torch."""
