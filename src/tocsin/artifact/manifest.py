@@ -1,10 +1,14 @@
 """The manifest: what an artifact is, what made it, and the sha256 of every file in it."""
 
+import json
+from hashlib import sha256
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tocsin.artifact.refusal import ArtifactError
 from tocsin.core.detector import Calibration
+from tocsin.core.durable import json_bytes
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -13,6 +17,8 @@ WEIGHTS = "model.safetensors"
 ENCODER = "encoder/"
 RECIPE = "recipe.yaml"
 GOLDEN = "golden.jsonl"
+METADATA = "model_metadata.json"
+SCHEMA_VERSION = 1
 
 
 class _Part(BaseModel):
@@ -58,9 +64,18 @@ class Manifest(_Part):
     calibration: Calibration
     metrics: dict[str, Any] = Field(description="name -> {value, low, high} on the test rows")
     data: dict[str, Any] = Field(description="rows, class balance, sources, refused rows, repairs")
-    parity: dict[str, float] = Field(description="rows of the batch -> largest difference in probability from PyTorch")
+    parity: dict[str, float] = Field(
+        description="rows of a batch -> largest |difference| in probability from PyTorch"
+    )
     provenance: Provenance
-    files: dict[str, str] = Field(description="relative POSIX path -> sha256, for every file but the manifest and its signature")
+    files: dict[str, str] = Field(
+        default_factory=dict,
+        description="relative POSIX path -> sha256, for all but manifest and signature; filled in by `seal`",
+    )
+    seal: str = Field(
+        "",
+        description="sha256 of the manifest without this field: shows damage without a key; set by `seal`",
+    )
 
     def metadata(self) -> dict[str, Any]:
         """Return `model_metadata.json` with the names that the source systems used."""
@@ -74,3 +89,47 @@ class Manifest(_Part):
             "framework version": self.provenance.packages.get("torch"),
             "trained_on": self.provenance.trained_on,
         }
+
+
+def dump_manifest(manifest: Manifest, files: dict[str, str]) -> bytes:
+    """Return the canonical bytes of `manifest.json` for these files and their hashes."""
+    value = manifest.model_dump(exclude={"files", "seal"}) | {"files": files}
+    return json_bytes(value | {"seal": _hash(value)})
+
+
+def parse_manifest(raw: bytes) -> Manifest:
+    """Read `manifest.json`; ArtifactError on anything that `dump_manifest` did not write."""
+    try:
+        value = json.loads(raw.decode(), object_pairs_hook=_distinct)
+        canonical = json_bytes(value)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"the manifest is not JSON: {error}", "manifest-not-json") from None
+    if canonical != raw:
+        message = "the manifest is not as tocsin writes it: keys reordered, spaces added, numbers rewritten"
+        raise ArtifactError(message, "manifest-not-canonical")
+    seal = value.pop("seal", None) if isinstance(value, dict) else None
+    if seal != _hash(value):
+        raise ArtifactError("the manifest was changed: it does not match its own hash", "manifest-changed")
+    if value.get("schema_version") != SCHEMA_VERSION:
+        found = repr(value.get("schema_version"))[:40]
+        raise ArtifactError(f"its schema_version is {found}, not {SCHEMA_VERSION}", "schema-version")
+    try:
+        return Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        message = f"the manifest is not valid: {where}: {first['msg']}"
+        raise ArtifactError(message, "manifest-invalid") from None
+
+
+def _hash(value: object) -> str:
+    return sha256(json_bytes(value)).hexdigest()
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ArtifactError(f"the manifest has the key {key[:200]!r} twice in one place", "duplicate-key")
+        found[key] = value
+    return found

@@ -1,5 +1,6 @@
 """The verbs."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +49,7 @@ def root(
         raise typer.Exit
     from tocsin.core.logs import configure
 
-    configure()
+    configure(os.environ.get("TOCSIN_LOG_LEVEL", "warning"), json="TOCSIN_LOG_LEVEL" in os.environ)
 
 
 @app.command()
@@ -111,6 +112,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Split, fit every stage, prove on the test rows beside the baselines, and seal the artifact."""
+    from tocsin.workflows.summary import METRICS, fold_rows, model_rows
     from tocsin.workflows.train import TrainOptions, train_recipe
 
     chosen = [*(sets or []), *([f"seeds=[{seeds}]"] if seeds else [])]
@@ -119,10 +121,11 @@ def train(
         emit_json(result)
         return
     for run in result.runs:
-        emit_table(run.title, run.columns, run.rows)
-        emit_line(f"{run.verdict}\nreport:   {run.report}\nartifact: {run.artifact}\n")
-    if result.summary_rows:
-        emit_table("All folds", result.summary_columns, result.summary_rows)
+        emit_table(f"{run.fold}, seed {run.seed}", ["model", *METRICS], model_rows(run.evaluation))
+        emit_line(f"report:   {run.report}\nartifact: {run.artifact}\n")
+    if len(result.runs) > 1:
+        runs = [(run.fold, run.seed, run.evaluation) for run in result.runs]
+        emit_table("All runs: the model and the best other one", ["fold", "seed", "model", *METRICS], fold_rows(runs))
 
 
 @app.command()
@@ -191,9 +194,9 @@ def verify(
 @app.command()
 def serve(
     artifacts: Annotated[list[str], typer.Argument(help="artifact folders, or detector@alias in --store")],
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port; 0 picks a free one")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="server processes")] = 1,
+    host: Annotated[str | None, typer.Option(help="address to listen on [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="port; 0 picks a free one [8000]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="server processes [1]")] = None,
     store: StoreFolder = DEFAULT_STORE,
     key: PublicKey = None,
 ) -> None:
@@ -201,7 +204,8 @@ def serve(
     from tocsin.workflows.serve import serve_artifacts
     from tocsin.workflows.stores import Source
 
-    serve_artifacts([Source(a, store, key) for a in artifacts], host=host, port=port, workers=workers)
+    options = {"host": host, "port": port, "workers": workers}
+    serve_artifacts([Source(a, store, key) for a in artifacts], key, options)
 
 
 @app.command()
@@ -228,9 +232,9 @@ def bench(
 @app.command()
 def keygen(folder: Annotated[Path, typer.Argument(help="folder for signing.pem and signing.pub.pem")]) -> None:
     """Make an Ed25519 key pair to sign artifacts with."""
-    from tocsin.workflows.stores import make_keys
+    from tocsin.workflows.stores import make_key_files
 
-    for path in make_keys(folder):
+    for path in make_key_files(folder):
         emit_line(f"wrote {path}")
 
 
@@ -242,9 +246,9 @@ def promote(
     key: PublicKey = None,
 ) -> None:
     """Verify an artifact, put it into the store and point an alias at it."""
-    from tocsin.workflows.stores import promote_artifact
+    from tocsin.workflows.stores import Source, promote_artifact
 
-    emit_line(promote_artifact(artifact, alias, store, key))
+    emit_line(promote_artifact(Source(str(artifact), store, key), alias))
 
 
 @app.command()

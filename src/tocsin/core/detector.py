@@ -26,21 +26,26 @@ class Label:
 class Layout:
     """How the files of one publisher map to a sample: column names, quirks, where the label is.
 
-    `record` turns a raw row into the fields of the sample and must not look at the label;
-    `label` reads the truth and raises ValueError, saying what it saw, when it cannot.
+    For each row `repair` runs first; then `label` reads the truth and raises ValueError, saying what it
+    saw, when it cannot; then the denied columns are taken out of the row; then `record` turns what is
+    left into the fields of the sample. ValueError, TypeError or KeyError in any of them refuses the row.
     """
 
     name: str
     columns: frozenset[str]
+    """Columns that the files have, label and denied ones too; without labels the denied ones may be missing.
+    Spaces around a name do not count. A name that a file has twice is `Name.1` the second time."""
     record: Callable[[Row], Row]
     label: Callable[[Row], Label]
     denied: Mapping[str, str] = field(default_factory=dict)
-    """Columns that must never become features, with the reason."""
+    """Columns that must never become features, with the reason: the columns of the label are among them."""
     header: tuple[str, ...] | None = None
     """Column names for files that carry none."""
     repair: Callable[[Row], Iterable[str]] | None = None
     """Called once per row before `record` and `label`; mends the row in place and yields the name of
     each quirk that it mended, so that they are counted (`Infinity -> missing`)."""
+    encoding: str | None = None
+    """What bytes that are not UTF-8 are read as, counted as a repair; None refuses their rows."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,9 @@ class Calibration:
 class Decode(Protocol):
     """Named outputs -> verdicts: numpy only. The artifact digest is passed through to every verdict."""
 
-    def __call__(self, outputs: Arrays, calibration: Calibration, artifact: str) -> list[Verdict]: ...
+    def __call__(self, outputs: Arrays, calibration: Calibration, artifact: str) -> list[Verdict]:
+        """Return one verdict a row."""
+        ...
 
 
 @dataclass(frozen=True)

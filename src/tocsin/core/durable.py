@@ -5,7 +5,7 @@ A reader sees the old content or the new one, never a part; after a power cut to
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from secrets import token_hex
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder survive a power cut (a no-op where folders cannot be opened, as on Windows)."""
+    """Make renames inside a folder survive a power cut (nothing is done where folders cannot be opened)."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -26,17 +26,25 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each durably."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes the place of `path` only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{token_hex(6)}.tmp")
     try:
         with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -60,8 +68,12 @@ def write_json(path: Path, value: object) -> None:
 
 
 def json_bytes(value: object) -> bytes:
-    """Return sorted, indented UTF-8 JSON that ends with a newline: equal values give equal bytes."""
-    return (json.dumps(jsonable(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    """Return sorted, indented UTF-8 JSON that ends with a newline: equal values give equal bytes.
+
+    What UTF-8 cannot hold (names of files may have such characters) is written as a JSON escape.
+    """
+    text = json.dumps(jsonable(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode(errors="backslashreplace")
 
 
 def jsonable(value: Any, where: str = "$") -> Any:
@@ -74,11 +86,12 @@ def jsonable(value: Any, where: str = "$") -> Any:
         return value
     if isinstance(value, float):
         return value if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {_key(k, where): jsonable(v, f"{where}.{k}") for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = sorted(value) if isinstance(value, set | frozenset) else value
-        return [jsonable(v, f"{where}[{i}]") for i, v in enumerate(items)]
+    if isinstance(value, Mapping):
+        return _object(value, where)
+    if isinstance(value, set | frozenset):
+        return sorted((jsonable(v, f"{where}[...]") for v in value), key=lambda v: (str(type(v)), v))
+    if isinstance(value, list | tuple):
+        return [jsonable(v, f"{where}[{i}]") for i, v in enumerate(value)]
     return _special(value, where)
 
 
@@ -94,6 +107,13 @@ def _special(value: Any, where: str) -> Any:
     if hasattr(value, "isoformat") or type(value).__module__ == "torch":
         return value.isoformat() if hasattr(value, "isoformat") else str(value)
     raise TypeError(f"{where}: {type(value).__name__} cannot be written as JSON")
+
+
+def _object(value: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    written = {_key(k, where): jsonable(v, f"{where}.{k}") for k, v in value.items()}
+    if len(written) < len(value):
+        raise TypeError(f"{where}: two keys would be written alike")
+    return written
 
 
 def _key(key: object, where: str) -> str:

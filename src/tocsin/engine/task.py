@@ -63,6 +63,8 @@ class Stage:
     valid: BatchSource
     section: StageSection
     init: tuple[WarmStart, ...] = ()
+    adapters_only: bool = False
+    """Leave frozen parameters out of checkpoints and weight files: `build` makes them again (a large base under LoRA)."""
 
 
 @dataclass(frozen=True)

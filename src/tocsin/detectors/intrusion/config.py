@@ -32,9 +32,26 @@ class IntrusionConfig(BaseModel):
     category_min_count: int = Field(
         10, ge=1, le=1_000_000, description="a text value seen less often in training becomes `unknown`"
     )
-    mask_share: float = Field(0.15, gt=0, lt=1, description="pretraining: share of the features hidden and restored")
+    mask_share: float = Field(
+        0.15, gt=0, lt=1, description="pretraining: share of the features hidden and restored"
+    )
     category_weight: float = Field(
-        0.5, ge=0, le=10, description="weight of the attack family's loss beside the binary loss; 0 leaves it out"
+        0.5,
+        ge=0,
+        le=10,
+        description="weight of the attack family's loss beside the binary loss; 0 leaves it out",
+    )
+    hide_share: float = Field(
+        0.0, ge=0, lt=0.5, description="fine-tuning: mean share of the features hidden at random"
+    )
+    outlier_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="fine-tuning: share of the normal rows made into attacks by cells of other rows",
+    )
+    outlier_cells: float = Field(
+        0.5, gt=0, le=1, description="fine-tuning: largest share of such an attack's cells from other rows"
     )
 
     @model_validator(mode="after")

@@ -1,0 +1,108 @@
+"""Structured logs: one JSON object a line, whatever is logged and by whom, and never the raw input.
+
+Every value is cleaned on the way out: what is not plain data is named by its type only, addresses and tokens
+are taken out of texts, control characters are escaped, long texts are cut.
+"""
+
+import logging
+import math
+import re
+import sys
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+LONGEST = 2000
+"""Characters kept of one text."""
+DEEPEST = 4
+"""Levels kept of nested values."""
+MOST = 50
+"""Items kept of a list or mapping."""
+
+PRIVATE = (
+    (re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), "[email]"),
+    (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b"), "[ip]"),
+    (
+        re.compile(
+            r"(?i)(?<![\w:])(?:(?:[0-9a-f]{1,4}:){7}|(?:[0-9a-f]{1,4}:){0,6}(?::[0-9a-f]{1,4}){0,6}:)"
+            r"[0-9a-f]{1,4}(?![\w:])"
+        ),
+        "[ip]",
+    ),
+    (re.compile(r"(?i)\b(bearer|token|password|secret|api[_-]?key)\b(\s*[=:]?\s*)\S+"), r"\1\2[secret]"),
+    (
+        re.compile(r"\b(?:eyJ[\w-]+\.[\w-]+\.[\w-]*|gh[pousr]_\w{16,}|AKIA[0-9A-Z]{16}|hf_\w{16,})"),
+        "[secret]",
+    ),
+)
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def configure(level: str = "info", json: bool = True, file: Path | None = None) -> None:
+    """Send all logs, those of libraries and warnings too, to stderr or a file; as JSON, or for people."""
+    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
+    renderer: Processor = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _clean_event,
+        renderer,
+    ]
+    foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=last))
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.captureWarnings(True)
+
+
+def _clean_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    for key in {"exception", "stack"} & event.keys():
+        event[key] = str(event[key]).splitlines()[-MOST:]
+    return {
+        _clean_text(str(key)): value if key == "timestamp" else _clean(value, DEEPEST)
+        for key, value in event.items()
+    }
+
+
+def _clean(value: Any, depth: int) -> Any:
+    """Return plain data; anything else, and what is nested too deep, is named by its type."""
+    if isinstance(value, str):
+        return _clean_text(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Path):
+        return _clean_text(str(value))
+    if isinstance(value, Mapping) and depth:
+        return {_clean_text(str(k)): _clean(v, depth - 1) for k, v in islice(value.items(), MOST)}
+    if isinstance(value, list | tuple) and depth:
+        return [_clean(item, depth - 1) for item in value[:MOST]]
+    return f"<{type(value).__name__}>"
+
+
+def _clean_text(text: str) -> str:
+    shown = text[:LONGEST]
+    for pattern, word in PRIVATE:
+        shown = pattern.sub(word, shown)
+    shown = CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), shown)
+    return shown if len(text) <= LONGEST else f"{shown}... ({len(text)} characters)"

@@ -1,0 +1,50 @@
+"""What a number was made with: the commit of the code, the versions of the packages, the machine."""
+
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
+    """Return the commit and whether files differ from it, of a folder or the working directory.
+
+    (None, None) outside a repository, before its first commit, and without git.
+    """
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    if commit is None:
+        return None, None
+    changes = _git(folder, "status", "--porcelain")
+    return commit, None if changes is None else bool(changes)
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return package -> installed version; packages that are not installed are left out."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Return what is known about the machine without touching its devices."""
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+    }
+
+
+def _git(folder: Path | None, *arguments: str) -> str | None:
+    """Run git read-only; a repository's own settings must not start programs (core.fsmonitor could)."""
+    command = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", *arguments]
+    try:
+        done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

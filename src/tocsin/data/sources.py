@@ -1,0 +1,292 @@
+"""Read files into a dataset: every row becomes a validated sample, or is refused with file, line and reason.
+
+Shapes: N rows.
+"""
+
+import gc
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from tocsin.core.detector import Row, Schema
+from tocsin.core.durable import write_text
+from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.types import Sample, column, tabulate
+from tocsin.data.dataset import BadRow, Dataset
+from tocsin.data.files import Record, Table, open_table
+from tocsin.data.fingerprint import mix
+from tocsin.data.layouts import Fit, check_denied, fit_layout
+
+CHUNK = 512
+"""Rows that are validated at once: few enough to stay in the processor's cache."""
+SHOWN = 3
+"""How many refused rows an error shows."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read."""
+
+    layout: str = "auto"
+    max_bad_rows: float = 0.01
+    """Share of a file's rows above which its refused rows are an error."""
+    limit: int | None = None
+    """Rows to draw from each file, each with the same chance, the same ones every time."""
+    labelled: bool = True
+    """False: labels are never read and their columns may be missing."""
+    group: str | None = None
+    time: str | None = None
+
+
+def read(urls: Sequence[str | Path], schema: Schema, how: Reading = Reading()) -> Dataset:
+    """Read CSV, Parquet or JSON-lines files, local or behind any fsspec URL, as one dataset.
+
+    Rows are streamed. A row that cannot be read, validated or labelled is kept in `refused`. InputError names
+    the file and what is wrong with it: missing, empty, no layout, no usable row, or too many refused ones.
+    """
+    check_denied(schema)
+    if not urls:
+        raise InputError("there are no files to read")
+    texts = [str(url) for url in urls]
+    if len(set(texts)) < len(texts):
+        raise InputError(f"{next(text for text in texts if texts.count(text) > 1)}: the file is named twice")
+    names = zip(texts, _short(texts), strict=True)
+    with _uncollected():
+        return concatenate([_read_file(text, name, schema, how) for text, name in names])
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Rest the cyclic garbage collector, a fifth of the time here: rows make no cycles."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def concatenate(datasets: Sequence[Dataset]) -> Dataset:
+    """Put datasets of one sample class after one another."""
+    if len(datasets) == 1:
+        return datasets[0]
+    repairs: Counter[str] = Counter()
+    for dataset in datasets:
+        repairs.update(dict(dataset.repairs))
+    return Dataset(
+        columns={name: np.concatenate([d.columns[name] for d in datasets]) for name in datasets[0].columns},
+        label=np.concatenate([d.label for d in datasets]),
+        category=np.concatenate([d.category for d in datasets]),
+        ids=np.concatenate([d.ids for d in datasets]),
+        source=np.concatenate([d.source for d in datasets]),
+        group=_optional([d.group for d in datasets]),
+        time=_optional([d.time for d in datasets]),
+        refused=tuple(row for d in datasets for row in d.refused),
+        repairs=tuple(sorted(repairs.items())),
+    )
+
+
+def write_quarantine(dataset: Dataset, path: Path) -> None:
+    """Write the refused rows durably as JSON lines of file, line and reason."""
+    write_text(path, "".join(json.dumps(asdict(row)) + "\n" for row in dataset.refused))
+
+
+def _read_file(url: str, name: str, schema: Schema, how: Reading) -> Dataset:
+    with open_table(url) as table:
+        intake = _Intake(name, schema, fit_layout(table.first, schema, how.layout, how.labelled), how)
+        records = table.records(intake.fit.names, intake.fit.headerless, intake.fit.layout.encoding)
+        for chunk in _chunks(records if how.limit is None else draw(records, how.limit)):
+            intake.add(chunk)
+        intake.check()
+        return intake.dataset(_header_repairs(table, intake.fit) + table.notes)
+
+
+class _Intake:
+    """One file on its way into a dataset."""
+
+    def __init__(self, name: str, schema: Schema, fit: Fit, how: Reading) -> None:
+        self.name, self.schema, self.fit, self.how = name, schema, fit, how
+        self.adapter = TypeAdapter(list[Annotated[schema.sample, _NoneWhereInvalid()]])  # type: ignore[name-defined]
+        self.dropped = [*fit.layout.denied, *fit.unknown]
+        self.parts: list[dict[str, np.ndarray]] = []
+        self.truths: list[tuple[Any, ...]] = []
+        self.refused: list[BadRow] = []
+        self.repairs: Counter[str] = Counter()
+        for wanted in (how.group, how.time):
+            if wanted is not None and wanted not in fit.names:
+                raise InputError(f"there is no column {wanted!r}{did_you_mean(wanted, list(fit.names))}")
+
+    def add(self, chunk: list[Record]) -> None:
+        """Take in records: mend, label, strip of what is denied, rename, validate all at once."""
+        fields: list[Row] = []
+        truths: list[tuple[Any, ...]] = []
+        for line, row in chunk:
+            try:
+                if isinstance(row, str):
+                    raise ValueError(row)
+                truth = self._truth(line, row)
+                fields.append(self._record(row))
+                truths.append(truth)
+            except (ValueError, TypeError, KeyError) as error:
+                self._refuse(line, f"no column {error}" if isinstance(error, KeyError) else str(error))
+        self._validate(fields, truths)
+
+    def check(self) -> None:
+        """Raise InputError when too many rows were refused, or none is usable."""
+        bad, all_ = len(self.refused), len(self.refused) + len(self.truths)
+        first = "; ".join(f"line {row.line}: {row.reason}" for row in self.refused[:SHOWN])
+        if not all_:
+            raise InputError("there are no rows in it")
+        if not self.truths:
+            raise InputError(f"none of its {all_} rows is usable: {first}")
+        if bad > self.how.max_bad_rows * all_:
+            limit = f"max_bad_rows allows {self.how.max_bad_rows:.2%}"
+            raise InputError(f"{bad} of {all_} rows are bad ({bad / all_:.2%}, {limit}): {first}")
+
+    def dataset(self, notes: Counter[str]) -> Dataset:
+        """Return what was taken in."""
+        lines, label, category, group, time = zip(*self.truths, strict=True)
+        return Dataset(
+            columns={key: np.concatenate([part[key] for part in self.parts]) for key in self.parts[0]},
+            label=np.array(label, dtype=np.int64),
+            category=column(category, numeric=False),
+            ids=column([f"{self.name}:{line}" for line in lines], numeric=False),
+            source=column([self.name] * len(lines), numeric=False),
+            group=None if self.how.group is None else column(group, numeric=False),
+            time=None if self.how.time is None else column(time, numeric=True),
+            refused=tuple(sorted(self.refused, key=lambda row: row.line)),
+            repairs=tuple(sorted((self.repairs + notes).items())),
+        )
+
+    def _truth(self, line: int, row: Row) -> tuple[Any, ...]:
+        layout, how = self.fit.layout, self.how
+        if layout.repair:
+            for quirk in layout.repair(row):
+                self.repairs[quirk] += 1
+        group = None if how.group is None else _group(row[how.group], how.group)
+        time = None if how.time is None else _moment(row[how.time])
+        if not how.labelled:
+            return line, -1, "", group, time
+        label = layout.label(row)
+        if label.positive is None:
+            raise ValueError("the label is missing")
+        return line, int(label.positive), (label.positive and label.category) or "", group, time
+
+    def _record(self, row: Row) -> Row:
+        for name in self.dropped:
+            row.pop(name, None)
+        return self.fit.layout.record(row)
+
+    def _validate(self, fields: list[Row], truths: list[tuple[Any, ...]]) -> None:
+        samples: list[Sample | None] = self.adapter.validate_python(fields)
+        for place, sample in enumerate(samples):
+            if sample is None:
+                self._refuse(truths[place][0], _invalid(self.schema.sample, fields[place]))
+        good = [sample for sample in samples if sample is not None]
+        self.truths += [truth for truth, sample in zip(truths, samples, strict=True) if sample is not None]
+        self.parts.append(tabulate(good, self.schema.sample))
+
+    def _refuse(self, line: int, reason: str) -> None:
+        self.refused.append(BadRow(self.name, line, reason))
+
+
+class _NoneWhereInvalid:
+    """Makes a list of samples validate in one pass: an invalid one becomes None instead of an error."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+
+
+def _invalid(sample: type[Sample], fields: Row) -> str:
+    try:
+        sample.model_validate(fields)
+    except ValidationError as error:
+        first, *more = error.errors(include_url=False)
+        where = ".".join(str(part) for part in first["loc"])
+        others = f" (and {len(more)} more)" if more else ""
+        return f"{where}: {first['msg']}, not {_shorten(first['input'])}{others}"
+    raise AssertionError("valid alone, invalid among others")
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def draw(records: Iterable[Record], limit: int) -> Iterator[Record]:
+    """Yield `limit` records in their order, drawn with equal chances by a hash of their place in the file."""
+    kept: list[tuple[int, int, Record]] = []
+    count = 0
+    for chunk in _chunks(records):
+        places = np.arange(count, count + len(chunk), dtype=np.uint64)
+        count += len(chunk)
+        kept += zip(mix(places).tolist(), places.tolist(), chunk, strict=True)
+        kept = sorted(kept, key=lambda item: item[:2])[:limit]
+    for _, _, record in sorted(kept, key=lambda item: item[1]):
+        yield record
+
+
+def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    iterator = iter(records)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _group(value: object, name: str) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise ValueError(f"group column {name!r} is empty")
+    return str(value)
+
+
+def _moment(value: Any) -> float:
+    """Return a number as it is, or the seconds since 1970 of an ISO 8601 date (UTC if it names no zone)."""
+    try:
+        time = float(value)
+    except (TypeError, ValueError):
+        time = _seconds(value)
+    if math.isnan(time):
+        raise ValueError("the time is not a number")
+    return time
+
+
+def _seconds(value: Any) -> float:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"time {_shorten(value)} is neither a number nor an ISO 8601 date") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _header_repairs(table: Table, fit: Fit) -> Counter[str]:
+    if fit.headerless:
+        return Counter()
+    spaced = sum(name != name.strip() for name in table.first)
+    repairs = Counter({f"unknown column {name!r} left out": 1 for name in fit.unknown})
+    return repairs + Counter({"space around a column name": spaced})
+
+
+def _short(urls: Sequence[str]) -> list[str]:
+    """Return the shortest ends of paths that tell the files apart: the same wherever the folder lies."""
+    parts = [PurePosixPath(url.replace("\\", "/")).parts for url in urls]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(path[-length:]) for path in parts]
+        if len(set(names)) == len(names):
+            return names
+    return list(urls)
+
+
+def _optional(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    present = [values for values in arrays if values is not None]
+    return np.concatenate(present) if present else None

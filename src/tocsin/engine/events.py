@@ -1,0 +1,112 @@
+"""What happens in a fit, for those who watch it, and the observer that stops it in time."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tocsin.engine.step import StepResult
+from tocsin.engine.summary import Judgement
+from tocsin.engine.task import Report
+
+
+@dataclass(frozen=True)
+class Started:
+    """A fit starts, or goes on after `step` steps: forget what you were told about later ones."""
+
+    stage: str
+    step: int
+    total_steps: int
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One optimizer step."""
+
+    step: int
+    """How many steps are done, this one included."""
+    epoch: float
+    rate: float
+    """Learning rate of a group with scale 1."""
+    result: StepResult
+    data_seconds: float
+    """Time in which the step waited for its batch."""
+    warm: bool
+    """The warm-up of the rate is over."""
+
+
+@dataclass(frozen=True)
+class EvalDone:
+    """One evaluation of the validation rows."""
+
+    step: int
+    epoch: float
+    rate: float
+    report: Report
+    loss: float
+    """Mean loss over the validation rows."""
+    train_loss: float
+    """Mean loss over the steps since the evaluation before."""
+    outputs: Mapping[str, Judgement]
+    improved: bool
+    """The best value so far; the weights are written as `best.safetensors`."""
+    seconds: float
+    """Wall time since the evaluation before, this one included."""
+    warm: bool
+
+
+@dataclass(frozen=True)
+class Saving:
+    """A checkpoint is about to be written: what observers hold must be on the disk before."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The fit is over, for a reason other than its length if there is one; also after an error."""
+
+    step: int
+    epoch: float
+    best: Report | None
+    """None if the fit ended before its first evaluation."""
+    reason: str | None
+
+
+Event = Started | StepDone | EvalDone | Saving | Ended
+Observer = Callable[[Event], str | None]
+"""Watches a fit; a string is a reason to stop it."""
+
+
+@dataclass
+class EarlyStopping:
+    """Stops after `patience` evaluations without progress; None never stops, and only the best is kept in mind."""
+
+    patience: int | None
+    best: float = -math.inf
+    stale: int = 0
+
+    def improves(self, value: float) -> bool:
+        """Tell whether a value is the best so far; NaN never is."""
+        return value > self.best
+
+    def __call__(self, event: Event) -> str | None:
+        """Count evaluations without progress."""
+        if not isinstance(event, EvalDone):
+            return None
+        if self.improves(event.report.value):
+            self.best, self.stale = event.report.value, 0
+        else:
+            self.stale += 1
+        if self.patience is not None and self.stale >= self.patience:
+            return f"no progress in {self.stale} evaluations"
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what changes in training."""
+        return {"best": self.best, "stale": self.stale}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        self.best, self.stale = state["best"], state["stale"]

@@ -1,0 +1,1 @@
+"""Metrics with intervals, thresholds, calibration, and the evaluation that a run reports."""

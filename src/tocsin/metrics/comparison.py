@@ -1,0 +1,204 @@
+"""Every model on the same rows: thresholds from validation, numbers from the test, differences in pairs.
+
+Shapes: V validation rows, N test rows, R resamples.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.recipe import EvaluationSection
+from tocsin.metrics.bootstrap import Resampling, percentile, replicate
+from tocsin.metrics.classification import judge, measure
+from tocsin.metrics.evaluation import (
+    Difference,
+    Estimate,
+    EvaluationReport,
+    ModelEvaluation,
+    OperatingPoint,
+    Origin,
+    describe,
+    estimate,
+)
+from tocsin.metrics.thresholds import Threshold, choose_threshold
+
+COMPARED = ("roc_auc", "recall")
+DAILY_NEGATIVES = 1_000_000
+CATEGORY, NOVELTY = "category", "in training"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What all models are judged against."""
+
+    valid: np.ndarray
+    """[V] of 0 and 1."""
+    test: np.ndarray
+    """[N] of 0 and 1."""
+    slices: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name -> [N] values to report apart."""
+    category: np.ndarray | None = None
+    """[N] object: kind of positive, or the empty string."""
+    known: frozenset[str] | None = None
+    """Kinds that are in the training rows; the others are unseen."""
+    group: np.ndarray | None = None
+    """[N]: rows of one group depend on each other and are resampled together."""
+    split: Mapping[str, Any] = field(default_factory=dict)
+    """Facts about the split, to be reported with the numbers."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One model's probabilities of the positive label."""
+
+    valid: np.ndarray
+    """[V]."""
+    test: np.ndarray
+    """[N]."""
+    kind: Literal["model", "baseline"] = "model"
+    description: str = ""
+    fit_seconds: float | None = None
+
+
+def compare_models(
+    truth: Truth, scores: Mapping[str, Scores], section: EvaluationSection, primary: str, origin: Origin
+) -> EvaluationReport:
+    """Evaluate every model on the test rows at its own threshold, and the primary one against each other.
+
+    InputError where `primary` is not among the scores or the validation negatives are too few.
+    """
+    if primary not in scores:
+        raise InputError(f"no scores of the model {primary!r}{did_you_mean(primary, list(scores))}")
+    rate = section.max_false_positive_rate
+    thresholds = {name: choose_threshold(truth.valid, s.valid, rate) for name, s in scores.items()}
+    judged = {name: judge(truth.test, s.test, thresholds[name].value) for name, s in scores.items()}
+    how = Resampling(section.resamples, origin.seed, group=truth.group)
+    statistics = {name: partial(measure, j) for name, j in judged.items()}
+    replicates = replicate(judged[primary].truth, statistics, how)
+    slices = slices_of(truth)
+    models = {}
+    for name, s in scores.items():
+        binary = describe(judged[name], replicates[name], slices, how)
+        models[name] = ModelEvaluation(
+            **dict(binary),
+            kind=s.kind,
+            description=s.description,
+            fit_seconds=s.fit_seconds,
+            operating_point=_operating_point(thresholds[name], binary.metrics["false_positive_rate"]),
+        )
+    return EvaluationReport(
+        primary=primary,
+        models=models,
+        comparisons=tuple(_differences(primary, models, replicates)),
+        resamples=section.resamples,
+        split=dict(truth.split),
+        provenance=origin,
+    )
+
+
+def slices_of(truth: Truth) -> dict[str, np.ndarray]:
+    """Add to the given slices the kinds of positives, and whether training held them: name -> [N] object."""
+    slices = dict(truth.slices)
+    if truth.category is not None:
+        slices[CATEGORY] = np.array([c or None for c in truth.category], dtype=object)
+        if truth.known is not None:
+            named = [None if not c else "seen" if c in truth.known else "unseen" for c in truth.category]
+            slices[NOVELTY] = np.array(named, dtype=object)
+    return slices
+
+
+def _operating_point(threshold: Threshold, realised: Estimate) -> OperatingPoint:
+    daily = {k: None if v is None else v * DAILY_NEGATIVES for k, v in dict(realised).items()}
+    return OperatingPoint(
+        threshold=threshold.value,
+        max_false_positive_rate=threshold.max_false_positive_rate,
+        valid_negatives=threshold.negatives,
+        valid_false_positives=threshold.false_positives,
+        upper_bound=threshold.upper_bound,
+        daily_negatives=DAILY_NEGATIVES,
+        false_alerts_per_day=Estimate(**daily),
+    )
+
+
+def _differences(
+    primary: str, models: Mapping[str, ModelEvaluation], replicates: Mapping[str, Mapping[str, np.ndarray]]
+) -> list[Difference]:
+    return [
+        compare_metric(metric, (primary, other), models, replicates)
+        for other in models
+        if other != primary
+        for metric in COMPARED
+    ]
+
+
+def compare_metric(
+    metric: str,
+    pair: tuple[str, str],
+    models: Mapping[str, ModelEvaluation],
+    replicates: Mapping[str, Mapping[str, np.ndarray]],
+) -> Difference:
+    """Say whether the first of a pair is better: its 95 % interval of the difference leaves 0 out, or not."""
+    ours, theirs = (models[name].metrics[metric].value for name in pair)
+    value = float("nan") if ours is None or theirs is None else ours - theirs
+    low, high = percentile(replicates[pair[0]][metric] - replicates[pair[1]][metric])
+    verdict: Literal["better", "no evidence", "worse"] = (
+        "better" if low > 0 else "worse" if high < 0 else "no evidence"
+    )
+    difference = estimate(value, (low, high))
+    return Difference(metric=metric, model=pair[0], other=pair[1], difference=difference, verdict=verdict)
+
+
+def conclude(report: EvaluationReport) -> tuple[str, ...]:
+    """Say in sentences which model is best, and whether the primary one earns its cost over simpler ones."""
+    known = {name: m.metrics["roc_auc"].value for name, m in report.models.items()}
+    ranked = sorted(
+        (name for name in known if known[name] is not None), key=lambda name: -(known[name] or 0.0)
+    )
+    if not ranked:
+        return ("The test rows hold one class only: the models cannot be ranked.",)
+    best = report.models[ranked[0]].metrics["roc_auc"]
+    lines = [f"{ranked[0]} has the highest ROC-AUC, {best.value:.4f} ({_range(best)})."]
+    for metric, words in (("roc_auc", "ROC-AUC"), ("recall", "recall at the operating point")):
+        lines += _against_baselines(report, metric, words)
+    for found in report.comparisons:
+        if report.models[found.other].kind == "model":
+            words = {"roc_auc": "ROC-AUC", "recall": "recall at the operating point"}[found.metric]
+            lines.append(f"{_verdict(found)} in {words} ({_difference(found)}).")
+    return tuple(lines)
+
+
+def _against_baselines(report: EvaluationReport, metric: str, words: str) -> list[str]:
+    found = [
+        c for c in report.comparisons if c.metric == metric and report.models[c.other].kind == "baseline"
+    ]
+    if not found:
+        return []
+    closest = min(found, key=lambda c: c.difference.value if c.difference.value is not None else np.inf)
+    if all(c.verdict == "better" for c in found):
+        return [
+            f"{report.primary} is better than every baseline in {words};"
+            f" the closest is {closest.other} ({_difference(closest)})."
+        ]
+    return [f"{_verdict(c)} in {words} ({_difference(c)})." for c in found if c.verdict != "better"]
+
+
+def _verdict(found: Difference) -> str:
+    if found.verdict == "no evidence":
+        return f"There is no evidence that {found.model} is better than {found.other}"
+    return f"{found.model} is {found.verdict} than {found.other}"
+
+
+def _difference(found: Difference) -> str:
+    if found.difference.value is None:
+        return "not defined"
+    return f"difference {found.difference.value:+.4f}, {_range(found.difference, '+')}"
+
+
+def _range(found: Estimate, sign: str = "") -> str:
+    if found.low is None or found.high is None:
+        return "no interval"
+    return f"95 % interval {found.low:{sign}.4f} to {found.high:{sign}.4f}"

@@ -1,0 +1,1 @@
+"""Serving: a sealed artifact answers over HTTP or in bulk, with what was proved. No torch."""

@@ -1,0 +1,119 @@
+"""The HTTP application: routes, problems, documents, and what runs beside them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import orjson
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from tocsin import __version__
+from tocsin.serve import openapi
+from tocsin.serve.house import House
+from tocsin.serve.lane import Lane
+from tocsin.serve.logs import RequestLog
+from tocsin.serve.middleware import EXCHANGE, Door, Gate
+from tocsin.serve.predict import JSON
+from tocsin.serve.problems import problem_of
+from tocsin.serve.routes import routes_of
+from tocsin.serve.service import services_of
+from tocsin.serve.settings import Settings
+from tocsin.serve.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from tocsin.artifact.open import Artifact
+
+PULSE_SECONDS = 1.0
+
+
+def create_app(
+    artifacts: Sequence["Artifact"], settings: Settings | None = None, telemetry: Telemetry | None = None
+) -> FastAPI:
+    """Make the application that serves these artifacts; `app.state.house` holds what its routes share.
+
+    The models are loaded while it runs, and it is not ready before.
+    InputError when there is no artifact, when two answer for one detector, or when one names a detector or a
+    sample that does not exist.
+    """
+    settings = settings or Settings()
+    telemetry = telemetry or Telemetry()
+    lane = Lane(settings.threads, settings.queue, settings.heartbeat_timeout)
+    house = House(settings, services_of(artifacts, settings.max_batch, telemetry), lane, telemetry)
+    app = FastAPI(
+        title="tocsin",
+        version=__version__,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(house),
+        exception_handlers={HTTPException: _refuse},
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.house = house
+    _add_routes(app, house)
+    return app
+
+
+def _add_routes(app: FastAPI, house: House) -> None:
+    routes = list(routes_of(house))
+    for route in routes:
+        app.add_route(route.path, route.endpoint, methods=[route.method])
+    spec = openapi.document(house, routes)
+    document, page = orjson.dumps(spec), openapi.page(spec)
+
+    async def openapi_json(_request: Request) -> Response:
+        return Response(document, media_type=JSON)
+
+    async def docs(_request: Request) -> Response:
+        return HTMLResponse(
+            page, headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        )
+
+    app.add_route("/openapi.json", openapi_json)
+    app.add_route("/docs", docs)
+    app.add_middleware(
+        Gate,
+        Door(
+            settings=house.settings,
+            telemetry=house.telemetry,
+            requests=RequestLog(house.settings.request_log),
+            routes=frozenset([*(route.path for route in routes), "/openapi.json", "/docs"]),
+            open=frozenset(route.path for route in routes if not route.needs_token),
+            state=house,
+        ),
+    )
+
+
+def _lifespan(house: House) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(_load(house)), asyncio.create_task(_pulse(house))]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks)
+            house.lane.close()
+
+    return lifespan
+
+
+async def _load(house: House) -> None:
+    for service in house.services.values():
+        await asyncio.to_thread(service.load)
+
+
+async def _pulse(house: House) -> None:
+    while True:
+        house.telemetry.pulse(house.lane)
+        await asyncio.sleep(PULSE_SECONDS)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem_of(error.status_code, error.headers).response(request.scope[EXCHANGE].id)

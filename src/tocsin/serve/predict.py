@@ -1,0 +1,176 @@
+"""The endpoints that answer samples with verdicts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, Field, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.core.types import Sample, Verdict
+from tocsin.serve.house import House
+from tocsin.serve.middleware import EXCHANGE, Exchange
+from tocsin.serve.predictor import NonFiniteOutput
+from tocsin.serve.problems import Problem
+from tocsin.serve.service import Service
+
+JSON = "application/json"
+MOST_EVIDENCE = 32
+JOB_ROWS = 32
+"""Samples of one request that are answered before another request has its turn."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Answer(BaseModel):
+    """A verdict for every sample, in their order."""
+
+    verdicts: list[Verdict]
+    artifact: str = Field(description="sha256 digest of the artifact that answered")
+
+
+class ShortAnswer(BaseModel):
+    """A verdict in the words of older services."""
+
+    prediction: str = Field(description="the label")
+    confidence: float = Field(ge=0, le=1, description="calibrated probability of that label")
+    score: float = Field(ge=0, le=1, description="calibrated probability of the positive label")
+    abstain: bool = Field(description="the score lies in the band that goes to a person")
+    artifact: str = Field(description="sha256 digest of the artifact that answered")
+
+
+_ANSWER = TypeAdapter(Answer)
+
+
+def predict_endpoint(house: House, service: Service) -> Endpoint:
+    """Make the endpoint for one sample or a list of samples."""
+    digest = service.artifact.digest
+
+    async def predict(request: Request) -> Response:
+        with _accounted(house, service, request) as exchange:
+            explain = _read_explain(request.scope["query_string"])
+            samples = service.reader.read(exchange.body)
+            if explain and len(samples) > house.settings.max_explained:
+                raise Problem("too-many-samples")
+            verdicts = await _answer(house, service, samples, explain)
+            _note(house, service, exchange, verdicts)
+        return Response(
+            _ANSWER.dump_json(Answer.model_construct(verdicts=verdicts, artifact=digest)), media_type=JSON
+        )
+
+    return predict
+
+
+def short_endpoint(house: House, service: Service) -> Endpoint:
+    """Make the endpoint for one sample, or its values, that answers in the words of older services."""
+
+    async def predict(request: Request) -> Response:
+        with _accounted(house, service, request) as exchange:
+            sample = service.reader.read_one(exchange.body)
+            verdicts = await _answer(house, service, [sample], 0)
+            _note(house, service, exchange, verdicts)
+        return Response(_shorten(verdicts[0], service).model_dump_json(), media_type=JSON)
+
+    return predict
+
+
+def _shorten(verdict: Verdict, service: Service) -> ShortAnswer:
+    is_positive = verdict.label == service.manifest.calibration.positive
+    return ShortAnswer(
+        prediction=verdict.label,
+        confidence=verdict.probability if is_positive else 1 - verdict.probability,
+        score=verdict.probability,
+        abstain=verdict.abstain,
+        artifact=verdict.artifact,
+    )
+
+
+@contextmanager
+def _accounted(house: House, service: Service, request: Request) -> Iterator[Exchange]:
+    """Admit a request that holds JSON, and count it when it is refused for any reason."""
+    exchange: Exchange = request.scope[EXCHANGE]
+    exchange.facts["detector"] = service.name
+    try:
+        _check_media_type(request.scope["headers"])
+        with house.lane.admit():
+            yield exchange
+    except Problem as problem:
+        if problem.kind.name in ("overloaded", "inference-timeout"):
+            house.telemetry.shed(problem.kind.name)
+        elif problem.kind.status < 500:
+            house.telemetry.rejected(service.name, problem.kind.name)
+        raise
+
+
+def _check_media_type(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    media_type, encoding = b"", b"identity"
+    for name, value in headers:
+        if name == b"content-type":
+            media_type = value
+        elif name == b"content-encoding":
+            encoding = value
+    essence, _, parameters = media_type.lower().partition(b";")
+    charset = parameters.replace(b" ", b"").replace(b'"', b"")
+    if (
+        essence.strip() != b"application/json"
+        or charset not in (b"", b"charset=utf-8")
+        or encoding.lower() != b"identity"
+    ):
+        raise Problem("unsupported-media-type")
+
+
+def _read_explain(query: bytes) -> int:
+    """Return how much evidence is asked for: `explain=k`, at most once, and no other parameter."""
+    if not query:
+        return 0
+    try:
+        ((name, value),) = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=2)
+    except ValueError:
+        raise Problem("invalid-query") from None
+    if (
+        name != "explain"
+        or not (value.isascii() and value.isdigit())
+        or len(value) > 3
+        or int(value) > MOST_EVIDENCE
+    ):
+        raise Problem("invalid-query")
+    return int(value)
+
+
+async def _answer(house: House, service: Service, samples: Sequence[Sample], explain: int) -> list[Verdict]:
+    """Return the verdicts, or the Problem why there are none."""
+    step = 1 if explain else JOB_ROWS
+    predict = service.predictor.predict
+    jobs = [partial(predict, samples[i : i + step], explain) for i in range(0, len(samples), step)]
+    try:
+        async with asyncio.timeout(house.settings.inference_timeout):
+            return await _run(house, jobs)
+    except TimeoutError:
+        raise Problem("inference-timeout") from None
+    except OverflowError:
+        raise Problem("invalid-sample", [("", "number_too_large")]) from None
+    except NonFiniteOutput:
+        house.telemetry.nonfinite(service.name)
+        raise Problem("non-finite-output") from None
+
+
+async def _run(house: House, jobs: Sequence[Callable[[], list[Verdict]]]) -> list[Verdict]:
+    if len(jobs) == 1:
+        return await house.lane.run(jobs[0])
+    verdicts: list[Verdict] = []
+    for start in range(0, len(jobs), house.lane.threads):
+        parts = await asyncio.gather(*map(house.lane.run, jobs[start : start + house.lane.threads]))
+        verdicts.extend(verdict for part in parts for verdict in part)
+    return verdicts
+
+
+def _note(house: House, service: Service, exchange: Exchange, verdicts: Sequence[Verdict]) -> None:
+    decisions = house.telemetry.verdicts(service.name, service.manifest.version, verdicts)
+    exchange.facts |= {
+        "rows": len(verdicts),
+        "decisions": dict(decisions),
+        "artifact": service.artifact.digest,
+    }

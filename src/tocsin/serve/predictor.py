@@ -1,0 +1,168 @@
+"""Samples in, verdicts out: encoder, model and decoder of one sealed artifact.
+
+Shapes: B rows.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from time import perf_counter
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX
+from tocsin.core.detector import Detector, Encoder, Schema
+from tocsin.core.errors import CheckFailed, InputError, did_you_mean
+from tocsin.core.plugins import load_detector
+from tocsin.core.types import Arrays, Columns, Evidence, Sample, Verdict, rows, tabulate
+from tocsin.serve.golden import Golden, read_golden, replay
+from tocsin.serve.runtime import OnnxRuntime, Runtime
+
+if TYPE_CHECKING:
+    from tocsin.artifact.open import Artifact
+
+BLOCK = 512
+"""Rows that are encoded and decoded at once, so that a file of any length takes bounded memory."""
+
+Watch = Callable[[str, float], None]
+"""Told the name of a stage and the seconds that it took, for every block of rows."""
+
+
+class NonFiniteOutput(CheckFailed):
+    """The model answered with NaN or infinity: there is no verdict."""
+
+
+def schema_of(artifact: "Artifact") -> tuple[Detector, Schema]:
+    """Find the detector and sample class of an artifact; InputError names the nearest."""
+    manifest = artifact.manifest
+    detector = load_detector(manifest.detector)
+    if manifest.sample not in detector.schemas:
+        known = sorted(detector.schemas)
+        raise InputError(
+            f"detector {detector.name!r} has no sample {manifest.sample!r}{did_you_mean(manifest.sample, known)}"
+        )
+    return detector, detector.schemas[manifest.sample]
+
+
+def _unwatched(_stage: str, _seconds: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One loaded artifact. The same samples get the same verdicts alone, together and in any order."""
+
+    artifact: "Artifact"
+    detector: Detector
+    schema: Schema
+    encoder: Encoder
+    runtime: Runtime
+    watch: Watch = _unwatched
+
+    @classmethod
+    def load(cls, artifact: "Artifact", watch: Watch = _unwatched) -> Self:
+        """Build the predictor and replay the golden samples.
+
+        Errors: InputError when a part does not fit the manifest, CheckFailed when a golden output differs.
+        """
+        detector, schema = schema_of(artifact)
+        files, manifest = artifact.files, artifact.manifest
+        if manifest.runtime != "onnx":
+            raise InputError(
+                f"artifact {manifest.name!r} needs the runtime {manifest.runtime!r}, which is not here"
+            )
+        encoder = detector.load_encoder(
+            {name.removeprefix(ENCODER): data for name, data in files.items() if name.startswith(ENCODER)}
+        )
+        runtime = OnnxRuntime(files[ONNX], manifest.inputs, manifest.outputs)
+        found = cls(artifact, detector, schema, encoder, runtime, watch)
+        replay(found._golden, found.outputs)
+        runtime.tune(encoder.encode(tabulate(found.golden_samples()[:1], schema.sample)))
+        return found
+
+    @cached_property
+    def _golden(self) -> tuple[Golden, ...]:
+        return read_golden(self.artifact.files.get(GOLDEN, b""), self.schema.sample)
+
+    @property
+    def golden(self) -> int:
+        """How many golden samples were replayed."""
+        return len(self._golden)
+
+    def golden_samples(self) -> list[Sample]:
+        """Return the samples that are sealed with the artifact."""
+        return [golden.sample for golden in self._golden]
+
+    def predict(self, samples: Sequence[Sample], explain: int = 0) -> list[Verdict]:
+        """Return a verdict for every sample, with its `explain` strongest pieces of evidence.
+
+        Errors: NonFiniteOutput when the model answers one of them with NaN or infinity.
+        """
+        if not samples:
+            return []
+        return list(self.predict_columns(tabulate(samples, self.schema.sample), explain))
+
+    def predict_columns(self, columns: Columns, explain: int = 0) -> Iterator[Verdict]:
+        """Yield a verdict for every row of a file, a bounded block at a time; errors as in `predict`."""
+        for block in _blocks(columns):
+            with self._timed("encode"):
+                arrays = self.encoder.encode(block)
+            with self._timed("infer"):
+                outputs = self._run(arrays)
+            with self._timed("decode"):
+                verdicts = self._decode(outputs)
+            if explain:
+                with self._timed("explain"):
+                    found = [self._explain(block, arrays, outputs, i)[:explain] for i in range(len(verdicts))]
+                verdicts = [
+                    v.model_copy(update={"evidence": e}) for v, e in zip(verdicts, found, strict=True)
+                ]
+            yield from verdicts
+
+    def outputs(self, columns: Columns) -> Arrays:
+        """Return the model's named outputs [B, ...] for whole columns: what `evaluate` scores."""
+        parts = [self._run(self.encoder.encode(block)) for block in _blocks(columns)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _run(self, arrays: Arrays) -> Arrays:
+        outputs = self.runtime.run(arrays)
+        for name, values in outputs.items():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                raise NonFiniteOutput(f"output {name!r} of the model is not finite")
+        return outputs
+
+    def _decode(self, outputs: Arrays) -> list[Verdict]:
+        return self.detector.decode(outputs, self.artifact.manifest.calibration, self.artifact.digest)
+
+    def _explain(self, columns: Columns, arrays: Arrays, outputs: Arrays, row: int) -> tuple[Evidence, ...]:
+        """Hide each part of one row in turn; the strongest falls and rises of the logit come first."""
+        alone = {name: values[row : row + 1] for name, values in arrays.items()}
+        parts = list(self.encoder.hide(alone))
+        if not parts:
+            return ()
+        hidden = {name: np.concatenate([part[name] for _, part in parts]) for name in arrays}
+        falls = outputs["logit"][row] - self._run(hidden)["logit"]
+        order = np.argsort(-np.abs(falls), kind="stable")
+        return tuple(_evidence(columns, parts[i][0], row, float(falls[i])) for i in order if falls[i])
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.watch(stage, perf_counter() - start)
+
+
+def _blocks(columns: Columns) -> Iterator[Columns]:
+    count = rows(columns)
+    for start in range(0, count, BLOCK):
+        yield {name: values[start : start + BLOCK] for name, values in columns.items()}
+
+
+def _evidence(columns: Columns, part: str, row: int, weight: float) -> Evidence:
+    """Say what was hidden: a field of the sample with its value, or a passage of its text."""
+    if part not in columns:
+        return Evidence(kind="passage", name=part, value=part, weight=weight)
+    value = columns[part][row]
+    absent = value is None or value != value
+    return Evidence(kind="feature", name=part, value="" if absent else str(value), weight=weight)

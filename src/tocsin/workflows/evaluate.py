@@ -1,0 +1,57 @@
+"""Score labelled rows with a sealed model at its sealed threshold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tocsin.core.errors import InputError
+from tocsin.core.plugins import load_detector
+from tocsin.data.sources import Reading, read
+from tocsin.metrics.comparison import Truth, slices_of
+from tocsin.metrics.evaluation import BinaryEvaluation, evaluate_binary
+from tocsin.workflows.report import write_evaluation
+from tocsin.workflows.stores import Source
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """What the sealed model did on these rows."""
+
+    artifact: str
+    digest: str
+    rows: int
+    refused: int
+    evaluation: BinaryEvaluation
+
+    @property
+    def metric_rows(self) -> list[tuple[Any, ...]]:
+        """Return (metric, value, low, high) for a table."""
+        return [(name, e.value, e.low, e.high) for name, e in self.evaluation.metrics.items()]
+
+    @property
+    def slice_rows(self) -> list[tuple[Any, ...]]:
+        """Return (slice, value, rows, recall, false positives) for a table."""
+        return [
+            (s.by, s.name, s.rows, s.recall.value, s.false_positive_rate.value) for s in self.evaluation.slices
+        ]
+
+
+def evaluate_artifact(source: Source, data: Sequence[str], layout: str, output: Path | None) -> EvaluateResult:
+    """Evaluate on rows of any layout that can be read as the artifact's sample: cross-dataset work is nothing special."""
+    predictor = source.predictor()
+    manifest = predictor.artifact.manifest
+    schema = load_detector(manifest.detector).schemas[manifest.sample]
+    dataset = read(data, schema, Reading(layout=layout))
+    if not (dataset.label == 1).any() and not (dataset.label == 0).any():
+        raise InputError(f"{', '.join(data)}: no labelled row to evaluate on")
+    probability = np.array([v.probability for v in predictor.predict_columns(dataset.columns)])
+    known = frozenset(manifest.calibration.categories) or None
+    truth = Truth(dataset.label, dataset.label, {"source": dataset.source}, dataset.category, known)
+    threshold = manifest.calibration.threshold
+    evaluation = evaluate_binary(dataset.label, probability, threshold, slices=slices_of(truth))
+    if output is not None:
+        write_evaluation(output, evaluation)
+    return EvaluateResult(source.name, predictor.artifact.digest, len(dataset), len(dataset.refused), evaluation)

@@ -1,0 +1,168 @@
+"""Figures of an evaluation, drawn with matplotlib's objects: no window, no global state.
+
+Each function returns a figure; `png` turns one into bytes that are the same for the same numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tocsin.metrics.classification import FALSE_POSITIVE_RATES
+from tocsin.metrics.evaluation import BinaryEvaluation, Estimate, SliceScore
+
+Models = Mapping[str, BinaryEvaluation]
+"""Name -> evaluation, the primary model first."""
+
+COLORS = ("#0b5fa5", "#d1495b", "#2e8b57", "#b07d12", "#7a4fb5", "#4d4d4d", "#1f9aa8", "#a0522d")
+"""Dark enough on white; the first is the primary model's."""
+SLICES = 24
+COMPARED = {
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "recall": "recall",
+    "false_positive_rate": "false positives",
+}
+
+
+def png(figure: Figure) -> bytes:
+    """Render a figure on white."""
+    target = BytesIO()
+    figure.savefig(target, format="png", dpi=110, metadata={"Software": None})
+    return target.getvalue()
+
+
+def _panels(count: int, width: float = 10.0, height: float = 4.4) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = [figure.add_subplot(1, count, i + 1) for i in range(count)]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    return figure, axes
+
+
+def draw_roc(models: Models) -> Figure:
+    """Draw recall against false positives, whole and at the low rates where an alarm has to work."""
+    figure, (whole, low) = _panels(2)
+    for i, (name, model) in enumerate(models.items()):
+        x, y = np.array(model.roc.x), np.array(model.roc.y)
+        whole.plot(x, y, color=COLORS[i % len(COLORS)], lw=2.2 if i == 0 else 1.2, label=name)
+        low.plot(np.maximum(x, 1e-5), y, color=COLORS[i % len(COLORS)], lw=2.2 if i == 0 else 1.2)
+    whole.plot([0, 1], [0, 1], color="#999999", lw=0.8, ls=":")
+    low.set(xscale="log", xlim=(1e-4, 1), title="the same, at low rates")
+    for rate in FALSE_POSITIVE_RATES.values():
+        low.axvline(rate, color="#999999", lw=0.8, ls=":")
+    whole.set(title="ROC")
+    whole.legend(loc="lower right", frameon=False)
+    for axis in (whole, low):
+        axis.set(xlabel="false-positive rate", ylabel="recall", ylim=(0, 1.02))
+    return figure
+
+
+def draw_pr(models: Models) -> Figure:
+    """Draw precision against recall."""
+    figure, (axis,) = _panels(1, width=5.6)
+    for i, (name, model) in enumerate(models.items()):
+        axis.plot(
+            model.pr.x, model.pr.y, color=COLORS[i % len(COLORS)], lw=2.2 if i == 0 else 1.2, label=name
+        )
+    axis.set(
+        title="precision and recall", xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02)
+    )
+    axis.legend(loc="lower left", frameon=False)
+    return figure
+
+
+def draw_reliability(models: Models) -> Figure:
+    """Draw the share of positives against the probability, and where the primary model's rows lie."""
+    figure, (axis, rows) = _panels(2)
+    axis.plot([0, 1], [0, 1], color="#999999", lw=0.8, ls=":")
+    for i, (name, model) in enumerate(models.items()):
+        bins = model.reliability
+        x, y = [b.probability for b in bins], [b.share for b in bins]
+        axis.plot(x, y, "o-", color=COLORS[i % len(COLORS)], lw=2.2 if i == 0 else 1.0, ms=4, label=name)
+    axis.set(title="calibration", xlabel="mean probability in the bin", ylabel="share of positives")
+    axis.legend(loc="upper left", frameon=False)
+    first = next(iter(models))
+    bins = models[first].reliability
+    rows.bar([b.probability for b in bins], [b.rows for b in bins], width=0.04, color=COLORS[0])
+    rows.set(
+        title=f"rows per bin, {first}", xlabel="mean probability in the bin", yscale="log", xlim=(-0.03, 1.03)
+    )
+    return figure
+
+
+def draw_confusion(model: BinaryEvaluation, labels: tuple[str, str] = ("negative", "positive")) -> Figure:
+    """Draw the counts, coloured by their share of the true class."""
+    figure, (axis,) = _panels(1, width=4.6)
+    counts = np.array(model.confusion.matrix())
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), count in np.ndenumerate(counts):
+        color = "white" if shares[i, j] > 0.5 else "black"
+        axis.text(j, i, f"{count:,}\n{shares[i, j]:.1%}", ha="center", va="center", color=color, fontsize=12)
+    axis.set(xticks=[0, 1], yticks=[0, 1], xticklabels=labels, yticklabels=labels, title="confusion")
+    axis.set(xlabel="answer", ylabel="truth")
+    axis.grid(visible=False)
+    return figure
+
+
+def draw_slices(lines: Sequence[SliceScore]) -> Figure | None:
+    """Draw recall per slice with its interval, the largest slices; None without any that holds positives."""
+    shown = [s for s in sorted(lines, key=lambda s: -s.positives) if s.positives][:SLICES][::-1]
+    if not shown:
+        return None
+    figure, (axis,) = _panels(1, width=8.5, height=1.2 + 0.28 * len(shown))
+    places = np.arange(len(shown))
+    values = [s.recall.value or 0.0 for s in shown]
+    axis.barh(places, values, color=["#9db9d4" if s.too_few else COLORS[0] for s in shown], height=0.7)
+    axis.errorbar(
+        values, places, xerr=_whiskers([s.recall for s in shown]), fmt="none", ecolor="#222222", lw=1
+    )
+    axis.set_yticks(places, [f"{s.by}: {s.name} ({s.positives:,})" for s in shown])
+    axis.set(xlim=(0, 1.0), xlabel="recall at the threshold (pale: too few rows)", title="recall per slice")
+    return figure
+
+
+def draw_comparison(models: Models) -> Figure:
+    """Draw every model's main metrics with their intervals, the primary model on top."""
+    figure, axes = _panels(len(COMPARED), height=1.4 + 0.34 * len(models))
+    places = np.arange(len(models))[::-1]
+    for axis, (metric, words) in zip(axes, COMPARED.items(), strict=True):
+        found = [model.metrics[metric] for model in models.values()]
+        values = [np.nan if e.value is None else e.value for e in found]
+        for i, place in enumerate(places):
+            bars = _whiskers(found[i : i + 1])
+            axis.errorbar(values[i], place, xerr=bars, fmt="o", color=COLORS[i % len(COLORS)], capsize=3)
+        axis.set_yticks(places, list(models) if axis is axes[0] else [""] * len(models))
+        axis.set(title=words, ylim=(-0.6, len(models) - 0.4))
+        axis.locator_params(axis="x", nbins=4)
+    return figure
+
+
+def _whiskers(found: Sequence[Estimate]) -> np.ndarray:
+    """Return distances [2, n] from values to the ends of their intervals; 0 where there is none."""
+    ends = [(e.value or 0.0, e.low, e.high) for e in found]
+    below = [max(v - low, 0.0) if low is not None else 0.0 for v, low, _ in ends]
+    above = [max(high - v, 0.0) if high is not None else 0.0 for v, _, high in ends]
+    return np.array([below, above])
+
+
+def draw_training(histories: Mapping[str, pl.DataFrame]) -> Figure | None:
+    """Draw losses and the value that `best` follows, from `metrics_history.csv`; None without any."""
+    drawn = {name: table for name, table in histories.items() if len(table)}
+    if not drawn:
+        return None
+    figure, (loss, value) = _panels(2)
+    for i, (name, table) in enumerate(drawn.items()):
+        color, mark = COLORS[i % len(COLORS)], "." if len(table) < 60 else ""
+        loss.plot(table["step"], table["train_loss"], color=color, ls="--", lw=1, marker=mark)
+        loss.plot(table["step"], table["val_loss"], color=color, lw=1.6, marker=mark, label=name)
+        value.plot(table["step"], table["value"], color=color, lw=1.6, marker=mark, label=name)
+    loss.set(title="loss (dashed: training)", xlabel="step")
+    value.set(title="value that `best` follows", xlabel="step")
+    loss.legend(frameon=False, fontsize="small")
+    return figure

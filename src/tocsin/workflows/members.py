@@ -1,0 +1,152 @@
+"""Fit one member of a comparison (the model or a variant of it), export it, and score rows with what was exported."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnxruntime import InferenceSession
+from torch import nn
+
+from tocsin.core.detector import Encoder
+from tocsin.core.durable import write_bytes
+from tocsin.core.plugins import resolve
+from tocsin.core.recipe import Recipe
+from tocsin.core.types import Arrays, rows, take
+from tocsin.data.dataset import Dataset
+from tocsin.data.splits import Fold
+from tocsin.engine.hardware import make_fabric
+from tocsin.engine.loop import FitOptions, fit
+from tocsin.engine.task import Part, Plan, PlanContext
+from tocsin.metrics.calibration import fit_temperature
+from tocsin.nn.export import export_onnx, open_session, parity, sized
+from tocsin.workflows.trackers import Tracking
+from tocsin.workflows.prepare import Prepared, categories_of, encode_part
+
+CHUNK = 1024
+EXAMPLE = 8
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The encoded sides of a fold."""
+
+    encoder: Encoder
+    categories: tuple[str, ...]
+    train: Part
+    valid: Part
+    test: Part
+    unlabelled: Part | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One member to fit: where, from which seed, and whether to go on from a checkpoint."""
+
+    name: str
+    recipe: Recipe[Any]
+    folder: Path
+    seed: int
+    resume: bool
+    fingerprint: str
+    """Of the rows and their split."""
+    tracking: Tracking
+
+
+@dataclass(frozen=True)
+class Member:
+    """A fitted, exported and calibrated model."""
+
+    job: Job
+    parts: Parts
+    model: nn.Module
+    onnx: bytes
+    parity: Mapping[str, float]
+    temperature: float
+    valid: Arrays
+    """Named outputs on the validation rows."""
+    test: Arrays
+    seconds: float
+
+    def probability(self, outputs: Arrays) -> np.ndarray:
+        """Return the calibrated probability of the positive label, [rows]."""
+        return probability(outputs["logit"], self.temperature)
+
+
+def probability(logit: np.ndarray, temperature: float) -> np.ndarray:
+    """Return sigmoid(logit / temperature) in float64, without overflow."""
+    return np.exp(-np.logaddexp(0.0, -logit.astype(np.float64) / temperature))
+
+
+def encode_parts(prepared: Prepared, fold: Fold, recipe: Recipe[Any]) -> Parts:
+    """Fit the encoder on the training rows and encode every side."""
+    train = prepared.dataset.take(fold.train)
+    encoder = prepared.detector.encoder(recipe.model, prepared.schema).fit(train.columns)
+    categories = categories_of(train)
+
+    def encoded(side: Dataset) -> Part:
+        return encode_part(side, encoder, categories)
+
+    unlabelled = None if prepared.unlabelled is None else encoded(prepared.unlabelled)
+    valid = encoded(prepared.dataset.take(fold.valid))
+    return Parts(encoder, categories, encoded(train), valid, encoded(prepared.test(fold)), unlabelled)
+
+
+def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> Member:
+    """Run the detector's plan, export the last stage's best weights, and score validation and test rows."""
+    start = time.monotonic()
+    context = PlanContext(
+        job.recipe, prepared.schema, parts.encoder, parts.train, parts.valid, job.seed, parts.categories, parts.unlabelled
+    )
+    plan: Plan = resolve(prepared.detector.plan)(context)  # type: ignore[operator]
+    model = _fit_stages(plan, job, tell)
+    example = take(parts.valid.arrays, np.arange(min(EXAMPLE, len(parts.valid))))
+    outputs = list(model(**_tensors(example)))
+    onnx = export_onnx(model, example, outputs)
+    differences = parity(model, onnx, sized(take(parts.valid.arrays, np.arange(min(512, len(parts.valid))))), job.recipe.export.parity)
+    write_bytes(job.folder / "model.onnx", onnx)
+    session = open_session(onnx, threads=job.recipe.compute.threads or 0)
+    valid, test = score(session, parts.valid.arrays), score(session, parts.test.arrays)
+    temperature = fit_temperature(parts.valid.label, valid["logit"]).temperature
+    return Member(job, parts, model, onnx, differences, temperature, valid, test, time.monotonic() - start)
+
+
+def _fit_stages(plan: Plan, job: Job, tell: Callable[[str], None]) -> nn.Module:
+    fabric = make_fabric(job.recipe.compute)
+    warm: dict[str, Any] = {}
+    for stage in plan.stages:
+        folder = job.folder / stage.name
+        tell(f"{job.name}: {stage.name}, {stage.section.length}, {len(stage.train):,} steps an epoch")
+        options = FitOptions(
+            seed=job.seed,
+            warm=warm,
+            resume=job.resume,
+            observers=job.tracking.observers(job.name, stage.name, folder, stage.section.log_every),
+            micro_batch=job.recipe.compute.micro_batch,
+            cache=job.recipe.output / ".learning-rates",
+            fingerprint=job.fingerprint,
+        )
+        result = fit(fabric, stage, folder, options)
+        warm[stage.name] = result.best
+    model = plan.stages[-1].task.build()
+    model.load_state_dict(warm[plan.stages[-1].name])
+    return model.eval()
+
+
+def score(session: InferenceSession, arrays: Arrays) -> Arrays:
+    """Run a session over rows in chunks; returns named outputs, row axis first."""
+    names = [output.name for output in session.get_outputs()]
+    wanted = [node.name for node in session.get_inputs()]
+    found = [
+        session.run(names, {name: arrays[name][start : start + CHUNK] for name in wanted})
+        for start in range(0, rows(arrays), CHUNK)
+    ]
+    return {name: np.concatenate([chunk[i] for chunk in found]) for i, name in enumerate(names)}
+
+
+def _tensors(arrays: Arrays) -> dict[str, Any]:
+    import torch
+
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}

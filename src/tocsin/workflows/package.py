@@ -1,0 +1,148 @@
+"""Turn a fitted member into a sealed artifact: what was proved is what is served."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+from safetensors.numpy import save as save_safetensors
+
+from tocsin.artifact.bom import write_bom
+from tocsin.artifact.card import write_card
+from tocsin.artifact.keys import load_private_key
+from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, RECIPE, WEIGHTS, Manifest, Provenance, TensorSpec
+from tocsin.artifact.open import Artifact
+from tocsin.artifact.seal import seal
+from tocsin.core.detector import Calibration
+from tocsin.core.durable import json_bytes
+from tocsin.core.errors import CheckFailed
+from tocsin.core.recipes import dump_recipe
+from tocsin.core.types import Columns, Files, tabulate, take, untabulate
+from tocsin.data.dataset import Dataset
+from tocsin.metrics.evaluation import EvaluationReport
+from tocsin.monitor.profile import profile
+from tocsin.nn.export import open_session
+from tocsin.workflows.members import Member, score
+from tocsin.workflows.prepare import Prepared
+
+SKEW_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was measured about the member, to be sealed with it."""
+
+    evaluation: EvaluationReport
+    audit: dict[str, Any]
+    provenance: Provenance
+    test: Dataset
+
+
+def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key: Path | None) -> Artifact:
+    """Seal a member into `folder`; CheckFailed when serving would see other features than training did."""
+    check_skew(member, prepared, proof.test.columns)
+    manifest = _manifest(member, prepared, proof)
+    files = _files(member, prepared, proof)
+    card = write_card(manifest, proof.evaluation.model_dump(mode="json"), _readme(prepared))
+    files |= {"card.md": card.encode(), "bom.cdx.json": write_bom(manifest, files)}
+    return seal(folder, manifest, files, load_private_key(key) if key else None)
+
+
+def check_skew(member: Member, prepared: Prepared, columns: Columns) -> int:
+    """Send rows through the serving path (JSON body, sample, reloaded encoder) and hold the features equal to the byte.
+
+    Returns how many rows were compared: at most 10,000, evenly drawn.
+    """
+    total = len(next(iter(columns.values())))
+    index = np.unique(np.linspace(0, total - 1, min(SKEW_ROWS, total)).astype(int))
+    sample = prepared.schema.sample
+    body = json.dumps([untabulate(columns, i) for i in index]).encode()
+    samples = TypeAdapter(list[sample]).validate_json(body)  # type: ignore[valid-type]
+    encoder = prepared.detector.load_encoder(member.parts.encoder.save())
+    served = encoder.encode(tabulate(samples, sample))
+    trained = take(member.parts.test.arrays, index)
+    for name, values in trained.items():
+        if values.tobytes() != served[name].tobytes() or values.dtype != served[name].dtype:
+            raise CheckFailed(f"training and serving disagree about the feature array {name!r}; nothing was packaged")
+    return len(index)
+
+
+def _files(member: Member, prepared: Prepared, proof: Proof) -> Files:
+    weights = {name: tensor.detach().cpu().numpy() for name, tensor in member.model.state_dict().items()}
+    valid = member.parts.valid
+    reference = profile(valid.columns, member.probability(member.valid))
+    own = {
+        ONNX: member.onnx,
+        WEIGHTS: save_safetensors({name: np.ascontiguousarray(values) for name, values in weights.items()}),
+        RECIPE: dump_recipe(member.job.recipe).encode(),
+        GOLDEN: golden(member, member.job.recipe.export.golden),
+        "profile.json": json_bytes(reference),
+        "evaluation.json": json_bytes(proof.evaluation),
+        "audit.json": json_bytes(proof.audit),
+    }
+    return own | {ENCODER + name: content for name, content in member.parts.encoder.save().items()}
+
+
+def golden(member: Member, count: int) -> bytes:
+    """Return so many validation samples and their outputs as JSON lines, both classes among them."""
+    valid = member.parts.valid
+    sides = [np.flatnonzero(valid.label == value) for value in (1, 0)]
+    picks = [side[np.linspace(0, len(side) - 1, min(count // 2, len(side))).astype(int)] for side in sides if len(side)]
+    index = np.concatenate(picks)
+    outputs = score(open_session(member.onnx), take(valid.arrays, index))
+    lines = [
+        {"sample": untabulate(valid.columns, row), "outputs": {name: v[i].tolist() for name, v in outputs.items()}}
+        for i, row in enumerate(index)
+    ]
+    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
+
+
+def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
+    primary = proof.evaluation.models[proof.evaluation.primary]
+    session = open_session(member.onnx)
+    return Manifest(
+        detector=prepared.detector.name,
+        name=prepared.recipe.name,
+        version="1",
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        sample=prepared.schema.name,
+        runtime=prepared.detector.runtime,
+        inputs=tuple(_spec(node) for node in session.get_inputs()),
+        outputs=tuple(_spec(node) for node in session.get_outputs()),
+        calibration=Calibration(
+            positive=prepared.detector.positive,
+            negative=prepared.detector.negative,
+            categories=member.parts.categories,
+            temperature=member.temperature,
+            threshold=min(primary.threshold, 1.0),
+        ),
+        metrics={name: estimate.model_dump() for name, estimate in primary.metrics.items()},
+        data=_data_facts(prepared),
+        parity=dict(member.parity),
+        provenance=proof.provenance,
+        files={},
+    )
+
+
+def _spec(node: Any) -> TensorSpec:
+    shape = tuple(size if isinstance(size, int) else None for size in node.shape)
+    return TensorSpec(name=node.name, dtype=node.type.removeprefix("tensor(").removesuffix(")"), shape=shape)
+
+
+def _data_facts(prepared: Prepared) -> dict[str, Any]:
+    data = prepared.dataset
+    return {
+        "rows": len(data),
+        "positives": int((data.label == 1).sum()),
+        "sources": sorted({str(name) for name in data.source}),
+        "refused_rows": len(data.refused),
+        "repairs": dict(data.repairs),
+    }
+
+
+def _readme(prepared: Prepared) -> str:
+    path = prepared.detector.folder / "README.md"
+    return path.read_text(encoding="utf-8") if path.exists() else f"# {prepared.detector.name}\n\n{prepared.detector.summary}\n"

@@ -1,0 +1,93 @@
+"""From a recipe to rows that are read, checked, split and encoded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tocsin.core.detector import Detector, Encoder, Schema
+from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.plugins import load_detector
+from tocsin.core.recipe import DataSection, Recipe
+from tocsin.core.recipes import Resolved, load_recipe
+from tocsin.data.dataset import Dataset
+from tocsin.data.sources import Reading, read
+from tocsin.data.splits import Fold, split
+from tocsin.engine.hardware import detect
+from tocsin.engine.task import Part
+
+RARE = 20
+"""Categories with fewer training rows than this are not answered by name: there is too little to learn from."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All rows of a recipe and how they are divided."""
+
+    detector: Detector
+    recipe: Recipe[Any]
+    schema: Schema
+    dataset: Dataset
+    official: Dataset | None
+    """The rows of `data.test`, or None when the test is cut from the dataset."""
+    unlabelled: Dataset | None
+    folds: tuple[Fold, ...]
+
+    def test(self, fold: Fold) -> Dataset:
+        """Return the test rows of a fold."""
+        return (self.dataset if self.official is None else self.official).take(fold.test)
+
+
+def resolve_recipe(path: Path, sets: Sequence[str]) -> Resolved:
+    """Load a recipe with its overlays; `hardware: auto` looks at this machine."""
+    return load_recipe(path, sets, detect)
+
+
+def find_schema(detector: Detector, name: str) -> Schema:
+    """Return a detector's schema by the name of its sample."""
+    if name not in detector.schemas:
+        known = list(detector.schemas)
+        raise InputError(
+            f"data.sample: {detector.name} has no sample {name!r}{did_you_mean(name, known)} (there are: {', '.join(known)})"
+        )
+    return detector.schemas[name]
+
+
+def prepare(recipe: Recipe[Any]) -> Prepared:
+    """Read every file of a recipe and divide the rows."""
+    detector = load_detector(recipe.detector)
+    schema = find_schema(detector, recipe.data.sample)
+    dataset = _read(recipe, schema, recipe.data.train)
+    official = _read(recipe, schema, recipe.data.test) if recipe.data.test else None
+    unlabelled = _read(recipe, schema, recipe.data.unlabelled, labelled=False) if recipe.data.unlabelled else None
+    folds = tuple(split(dataset, recipe.split, official))
+    return Prepared(detector, recipe, schema, dataset, official, unlabelled, folds)
+
+
+def _read(recipe: Recipe[Any], schema: Schema, files: Sequence[str], *, labelled: bool = True) -> Dataset:
+    data: DataSection = recipe.data
+    how = Reading(
+        layout=data.layout,
+        max_bad_rows=data.max_bad_rows,
+        limit=data.limit,
+        labelled=labelled,
+        group=recipe.split.group if labelled else None,
+        time=recipe.split.time if labelled else None,
+    )
+    return read(files, schema, how)
+
+
+def categories_of(dataset: Dataset) -> tuple[str, ...]:
+    """Return the kinds of positives with enough rows to be learned, most frequent first."""
+    names, counts = np.unique(dataset.category[(dataset.label == 1) & (dataset.category != "")], return_counts=True)
+    order = sorted(zip(-counts, names, strict=True))
+    return tuple(str(name) for count, name in order if -count >= RARE)
+
+
+def encode_part(dataset: Dataset, encoder: Encoder, categories: Sequence[str]) -> Part:
+    """Encode rows with a fitted encoder and number their categories; -1 where a row has none of them."""
+    numbers = {name: i for i, name in enumerate(categories)}
+    category = np.array([numbers.get(name, -1) for name in dataset.category], dtype=np.int64)
+    return Part(dataset.columns, encoder.encode(dataset.columns), dataset.label.astype(np.int64), category)

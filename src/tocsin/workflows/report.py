@@ -1,0 +1,157 @@
+"""The report of a run: one page that stands alone, its figures, and files named as in the source systems."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from matplotlib.figure import Figure
+
+from tocsin.audit.findings import AuditReport
+from tocsin.core.durable import write_bytes, write_json, write_text
+from tocsin.metrics.comparison import CATEGORY, NOVELTY, conclude
+from tocsin.metrics.evaluation import BinaryEvaluation, Estimate, EvaluationReport
+from tocsin.workflows.figures import (
+    draw_comparison,
+    draw_confusion,
+    draw_pr,
+    draw_reliability,
+    draw_roc,
+    draw_slices,
+    draw_training,
+    png,
+)
+
+PAGE = "report.html"
+HISTORY = "metrics_history.csv"
+METRIC_WORDS = {
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "recall_at_fpr_0.01": "recall at 1 % FPR",
+    "recall_at_fpr_0.001": "recall at 0.1 % FPR",
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "f1_macro": "macro F1",
+    "brier": "Brier",
+    "ece": "ECE",
+}
+
+
+def write_report(folder: Path, evaluation: Mapping[str, Any], audit: Mapping[str, Any] | None = None) -> Path:
+    """Write `report.html` and `reports/` into a run's folder; returns the page.
+
+    `evaluation` and `audit` are the contents of evaluation.json and audit.json.
+    """
+    report = EvaluationReport.model_validate(evaluation)
+    checks = None if audit is None else AuditReport.model_validate(audit)
+    names = [report.primary, *(name for name in report.models if name != report.primary)]
+    models = {name: report.models[name] for name in names}
+    primary = models[report.primary]
+    _write_named(folder / "reports", report.primary, primary, _moment(report.provenance.created_at))
+    figures = {"comparison": draw_comparison(models), **_figures(models, primary)}
+    training = draw_training(_histories(folder))
+    if training is not None:
+        figures["training"] = training
+    facts = {"report": report, "models": models, "checks": checks, "sentences": conclude(report)}
+    return _write_page(folder, "report.html.j2", figures, facts | {"title": report.primary})
+
+
+def write_evaluation(folder: Path, evaluation: BinaryEvaluation) -> Path:
+    """Write the page and `reports/` for one model on rows of its own; returns the page."""
+    _write_named(folder / "reports", "model", evaluation, datetime.now(UTC))
+    write_json(folder / "evaluation.json", evaluation)
+    figures = _figures({"model": evaluation}, evaluation)
+    return _write_page(
+        folder, "evaluation.html.j2", figures, {"models": {"model": evaluation}, "title": "model"}
+    )
+
+
+def _figures(models: Mapping[str, BinaryEvaluation], primary: BinaryEvaluation) -> dict[str, Figure]:
+    found = {
+        "roc": draw_roc(models),
+        "pr": draw_pr(models),
+        "confusion": draw_confusion(primary),
+        "reliability": draw_reliability(models),
+        "slices": draw_slices(primary.slices),
+    }
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def _write_page(folder: Path, template: str, figures: Mapping[str, Figure], facts: Mapping[str, Any]) -> Path:
+    images = {name: png(figure) for name, figure in figures.items()}
+    for name, image in images.items():
+        write_bytes(folder / "reports" / "figures" / f"{name}.png", image)
+    inline = {name: "data:image/png;base64," + b64encode(image).decode() for name, image in images.items()}
+    words = {"words": METRIC_WORDS, "category": CATEGORY, "novelty": NOVELTY, "figures": inline}
+    page = _environment().get_template(template).render(**facts, **words)
+    write_text(folder / PAGE, page)
+    return folder / PAGE
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tocsin.workflows"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"value": _value, "interval": _interval, "share": _share, "fact": _fact}
+    return environment
+
+
+def _value(estimate: Estimate) -> str:
+    return "–" if estimate.value is None else f"{estimate.value:.4f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{estimate.low:.4f} … {estimate.high:.4f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2%}"
+
+
+def _fact(value: object) -> str:
+    """Write a fact about the split in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_fact(inner)}" for name, inner in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_fact, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _moment(created_at: str) -> datetime:
+    return datetime.fromisoformat(created_at).astimezone(UTC)
+
+
+def _write_named(folder: Path, name: str, evaluation: BinaryEvaluation, moment: datetime) -> None:
+    """Write `metrics.json` and `evaluation_report_<TIMESTAMP>.json`, with the source systems' names."""
+    overall = {key: evaluation.metrics[key].value for key in ("accuracy", "precision", "recall", "f1")}
+    auc, matrix = evaluation.metrics["roc_auc"].value, evaluation.confusion.matrix()
+    named = {"f1_score" if key == "f1" else key: value for key, value in overall.items()}
+    write_json(folder / "metrics.json", named | {"auc": auc, "confusion_matrix": matrix})
+    slices: dict[str, dict[str, Any]] = {}
+    for line in evaluation.slices:
+        found = {"rows": line.rows, "accuracy": line.accuracy, "precision": line.precision}
+        slices.setdefault(line.by, {})[line.name] = found | {"recall": line.recall.value, "f1": line.f1}
+    content = {"timestamp": moment.isoformat(), "model": name, "overall": overall, "slices": slices}
+    write_json(folder / f"evaluation_report_{moment:%Y%m%dT%H%M%SZ}.json", content)
+
+
+def _histories(folder: Path) -> dict[str, pl.DataFrame]:
+    """Return the evaluations of every stage below a folder: `model/stage` -> table."""
+    found = {}
+    for path in sorted(folder.rglob(HISTORY)):
+        name = "/".join(part for part in path.parent.relative_to(folder).parts if part != "models")
+        found[name or "run"] = pl.read_csv(path, infer_schema_length=None)
+    return found

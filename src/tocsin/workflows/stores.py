@@ -1,0 +1,58 @@
+"""Where artifacts come from: a folder, or an alias in a store; and how they get into one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tocsin.artifact.keys import make_keys
+from tocsin.artifact.open import Artifact
+from tocsin.artifact.store import Store
+from tocsin.serve.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the user named, and what must hold before it is used."""
+
+    name: str
+    """An artifact folder, or `detector@alias` or `detector:version` in the store."""
+    store: Path
+    key: Path | None = None
+    require_signature: bool = False
+
+    def shelf(self) -> Store:
+        """Return the store, under the same conditions."""
+        return Store(self.store, self.key, self.require_signature or self.key is not None)
+
+    def path(self) -> Path:
+        """Return the artifact's folder."""
+        return self.shelf().resolve(self.name)
+
+    def open(self) -> Artifact:
+        """Open and check the artifact; refuses whatever its seal does not cover."""
+        return self.shelf().open(self.name)
+
+    def predictor(self) -> Predictor:
+        """Open the artifact, load its model and replay its golden samples."""
+        return Predictor.load(self.open())
+
+
+def make_key_files(folder: Path) -> tuple[Path, Path]:
+    """Make `signing.pem` (private, mode 0600) and `signing.pub.pem` in a folder."""
+    private, public = folder / "signing.pem", folder / "signing.pub.pem"
+    make_keys(private, public)
+    return private, public
+
+
+def promote_artifact(source: Source, alias: str) -> str:
+    """Verify an artifact, copy it into the store, point the alias at it; return a line for the user."""
+    artifact = source.predictor().artifact
+    shelf, line = source.shelf(), artifact.manifest.detector
+    version = shelf.add(source.path())
+    shelf.promote(f"{line}:{version}", alias)
+    return f"{line}@{alias} is now version {version} ({artifact.digest[:12]})"
+
+
+def rollback_alias(detector: str, alias: str, store: Path) -> str:
+    """Point an alias back at the version before; return a line for the user."""
+    move = Store(store).rollback(detector, alias)
+    return f"{detector}@{alias} is back at version {move.version}"

@@ -1,0 +1,43 @@
+"""An evaluation in a table's few columns."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tocsin.metrics.evaluation import EvaluationReport, Estimate
+
+METRICS = ("roc_auc", "pr_auc", "f1", "recall", "false_positive_rate", "recall_at_fpr_0.01")
+
+
+def summarise(fold: str, seed: int, evaluation: EvaluationReport) -> dict[str, Any]:
+    """Return the numbers of every model of one run, to be written beside those of the other runs."""
+    models = {
+        name: {metric: model.metrics[metric].model_dump() for metric in METRICS if metric in model.metrics}
+        for name, model in evaluation.models.items()
+    }
+    return {"fold": fold, "seed": seed, "primary": evaluation.primary, "models": models}
+
+
+def model_rows(evaluation: EvaluationReport) -> Iterator[tuple[str, ...]]:
+    """Yield (model, metric with its interval, ...), the primary model first."""
+    for name, model in evaluation.models.items():
+        yield name, *(show(model.metrics.get(metric)) for metric in METRICS)
+
+
+def fold_rows(runs: Sequence[tuple[str, int, EvaluationReport]]) -> Iterator[tuple[str, ...]]:
+    """Yield (fold, seed, model, metrics ...) of the primary model and of the best other one by ROC-AUC."""
+    for fold, seed, evaluation in runs:
+        others = {n: m for n, m in evaluation.models.items() if n != evaluation.primary}
+        best = max(others, key=lambda n: others[n].metrics["roc_auc"].value or 0.0, default=None)
+        for name in (evaluation.primary, best):
+            if name is not None:
+                metrics = evaluation.models[name].metrics
+                yield fold, str(seed), name, *(show(metrics.get(metric)) for metric in METRICS)
+
+
+def show(estimate: Estimate | None) -> str:
+    """Return `0.968 (0.965–0.971)`."""
+    if estimate is None or estimate.value is None:
+        return "–"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"

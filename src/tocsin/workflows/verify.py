@@ -1,0 +1,23 @@
+"""Check an artifact as a server would before it answers."""
+
+from typing import Any
+
+from tocsin.workflows.stores import Source
+
+
+def verify_artifact(source: Source) -> dict[str, Any]:
+    """Check seal and signature, load the model, replay the golden samples; return what was verified."""
+    predictor = source.predictor()
+    artifact, manifest = predictor.artifact, predictor.artifact.manifest
+    return {
+        "artifact": str(source.path()),
+        "detector": manifest.detector,
+        "name": manifest.name,
+        "version": manifest.version,
+        "digest": artifact.digest,
+        "signed_by": artifact.signed_by or "nobody: the seal shows changes, not who made it",
+        "files": len(artifact.files),
+        "golden_samples": predictor.golden,
+        "data_fingerprint": manifest.provenance.data_fingerprint,
+        "git_commit": manifest.provenance.git_commit,
+    }
