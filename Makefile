@@ -21,7 +21,7 @@ KIND := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])"
 READY := .venv/ready-$(KIND)-$(shell cat $(LOCKS) pyproject.toml Makefile | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test release-check coverage check lint typing format bench package audit lock clean
+.PHONY: help setup demo test release-check coverage check lint typing format bench docs package audit lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -68,6 +68,9 @@ format: setup ## format the code and mend what the linter can
 
 bench: setup ## measure ourselves beside the peers
 	$(BIN)/python -m benchmarks
+
+docs: setup ## write docs/reference from the code
+	$(BIN)/python tools/reference.py docs/reference
 
 package: setup ## build wheel, source archive and bills of materials
 	rm -rf dist

@@ -29,8 +29,9 @@ def estimate(
 
 def evaluation(verdict: str = "better", **point: Any) -> dict[str, Any]:
     operating = {
-        "threshold": 0.75, "max_false_positive_rate": 0.01, "valid_negatives": 5000, "valid_false_positives": 20,
-        "upper_bound": 0.006, "daily_negatives": 100_000, "false_alerts_per_day": estimate(412.0, 300.0, 550.0),
+        "threshold": 0.75, "max_false_positive_rate": 0.01, "upper_bound": 0.006,
+        "valid_negatives": 5000, "valid_false_positives": 20,
+        "daily_negatives": 100_000, "false_alerts_per_day": estimate(412.0, 300.0, 550.0),
     }  # fmt: skip
     scores = {"roc_auc": estimate(0.98, 0.97, 0.99), "f1": estimate(0.9), "recall": estimate(0.88)}
     slices = [
@@ -44,7 +45,10 @@ def evaluation(verdict: str = "better", **point: Any) -> dict[str, Any]:
             "lightgbm": {"metrics": {"roc_auc": estimate(0.97)}, "operating_point": operating, "slices": []},
         },
         "comparisons": [
-            {"metric": "roc_auc", "model": "model", "other": "lightgbm", "difference": estimate(0.01, -0.01, 0.03), "verdict": verdict}
+            {
+                "metric": "roc_auc", "model": "model", "other": "lightgbm",
+                "difference": estimate(0.01, -0.01, 0.03), "verdict": verdict,
+            }
         ],
     }  # fmt: skip
 

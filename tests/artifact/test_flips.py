@@ -106,7 +106,7 @@ def test_bits_of_all_files(sealed: Path):
 
 
 def test_bits_without_a_key(sealed: Path):
-    """Damage shows although nobody is trusted: in the manifest by its own hash, in the signature by itself."""
+    """Damage shows although nobody is trusted: in the manifest by its hash, in the signature by itself."""
     bits = random.Random(3).sample(all_bits(sealed), 500)
     bits += random.Random(4).sample(all_bits(sealed, SEALS), 1000)
     assert accepted(sealed, bits, trusted=False) == []

@@ -46,10 +46,15 @@ def test_any_sealed_json_is_refused_or_valid(changes: dict[str, Any]):
     value = json.loads(dump_manifest(manifest(), {})) | changes
     del value["seal"]
     raw = json_bytes(value | {"seal": digest(value)})
+    assert outcome(raw) in ("accepted", "schema-version", "manifest-invalid", "manifest-changed")
+
+
+def outcome(raw: bytes) -> str:
     try:
-        assert isinstance(parse_manifest(raw), Manifest)
+        parse_manifest(raw)
     except ArtifactError as error:
-        assert error.code in ("schema-version", "manifest-invalid", "manifest-changed")
+        return error.code
+    return "accepted"
 
 
 @given(st.binary(max_size=300))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tocsin.artifact.open import open_artifact
 from tocsin.artifact.refusal import ArtifactError
 from tocsin.artifact.seal import seal
 from tocsin.core.errors import InputError
+from tocsin.core.types import Files
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path):
@@ -42,6 +44,12 @@ def test_the_metadata_has_the_names_of_the_source_systems(folder: Path):
         "framework version",
     ]
     assert set(json.loads((folder / METADATA).read_bytes())) == {*names, "trained_on"}
+
+
+def test_a_file_name_that_is_no_text_is_sealed(tmp_path: Path):
+    """File systems hold names that UTF-8 cannot; Python shows them with lone surrogates."""
+    sources = {"sources": [os.fsdecode(b"flows-\xff.csv"), "\U0001f600"]}
+    assert seal(tmp_path / "sealed", manifest(data=sources), files()).manifest.data == sources
 
 
 def test_numbers_of_numpy_and_nan_are_sealed_as_json(tmp_path: Path):
@@ -79,6 +87,21 @@ def test_a_bad_name_is_refused_before_anything_is_written(tmp_path: Path, name: 
     assert snapshot(tmp_path) == {}
 
 
+@pytest.mark.parametrize(("contents", "changes", "code"), [
+    ({}, {}, "no-model"),
+    ({"model.onnx": b"text"}, {}, "model-malformed"),
+    (files(), {"parity": {"1": float("nan")}}, "manifest-invalid"),
+    (files(), {"data": {"text": "a" * (1 << 20)}}, "file-too-large"),
+])  # fmt: skip
+def test_what_would_not_open_is_not_sealed(
+    tmp_path: Path, contents: Files, changes: dict[str, Any], code: str
+):
+    with pytest.raises(ArtifactError) as refused:
+        seal(tmp_path / "sealed", manifest(**changes), contents)
+    assert refused.value.code == code
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_metadata_is_not_the_callers(tmp_path: Path):
     with pytest.raises(InputError, match="leave it out"):
         seal(tmp_path / "sealed", manifest(), files() | {METADATA: b""})
@@ -111,7 +134,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> list
     fsync, rename = os.fsync, Path.rename
 
     def note_sync(handle: int) -> None:
-        events.append(("sync", os.readlink(f"/proc/self/fd/{handle}")))
+        events.append(("sync", str(Path(f"/proc/self/fd/{handle}").readlink())))
         fsync(handle)
 
     def note_rename(path: Path, target: Path) -> Path:
@@ -137,7 +160,7 @@ def test_everything_is_synced_before_the_rename_and_the_parent_after_it(
 
 @pytest.mark.parametrize("failing", range(1, 12))
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int):
-    """Each sync in turn reports that the disk is full; the last ones come after the rename and leave it whole."""
+    """Each sync in turn reports a full disk; the last one comes after the rename and leaves it whole."""
     fsync, calls = os.fsync, iter(range(1, 100))
 
     def fail(handle: int) -> None:
@@ -159,6 +182,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 KILLED = """
 import os, sys
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[3])
 from artifact.examples import KEY, files, manifest
 from tocsin.artifact.seal import seal
@@ -178,7 +202,7 @@ seal(Path(sys.argv[1]), manifest(), files(), KEY)
 def test_a_kill_leaves_a_whole_artifact_or_none(tmp_path: Path, at: int):
     tests = Path(__file__).parents[1]
     command = [sys.executable, "-c", KILLED, str(tmp_path / "sealed"), str(at), str(tests)]
-    assert subprocess.run(command, capture_output=True).returncode == -9
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -9
     visible = [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")]
     if visible:
         assert open_artifact(tmp_path / "sealed", public_key=KEY.public_key())

@@ -87,7 +87,8 @@ def test_aliases_move_and_return(store: Store):
     assert store.rollback("intrusion", "champion").version == 1
     actions = [(move.action, move.version) for move in store.history("intrusion", "champion")]
     assert actions == [
-        *(("promote", number) for number in (1, 2, 3)), ("rollback", 2), ("rollback", 1), ("promote", 3), ("rollback", 1),
+        *(("promote", number) for number in (1, 2, 3)), ("rollback", 2), ("rollback", 1),
+        ("promote", 3), ("rollback", 1),
     ]  # fmt: skip
 
 
@@ -197,7 +198,7 @@ def test_a_move_is_synced_before_it_shows(store: Store, monkeypatch: pytest.Monk
     fsync, link = os.fsync, os.link
 
     def note_sync(handle: int) -> None:
-        events.append(re.sub(r"\.[0-9a-f]{12}\.tmp", "", os.readlink(f"/proc/self/fd/{handle}")))
+        events.append(re.sub(r"\.[0-9a-f]{12}\.tmp", "", str(Path(f"/proc/self/fd/{handle}").readlink())))
         fsync(handle)
 
     def note_link(source: Path, target: Path) -> None:
@@ -291,7 +292,8 @@ import random, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from tocsin.artifact.store import Store
-store, sealed, rng = Store(Path(sys.argv[1]), Path(sys.argv[4])), sorted(Path(sys.argv[2]).glob("sealed-*")), random.Random()
+store, rng = Store(Path(sys.argv[1]), Path(sys.argv[4])), random.Random()
+sealed = sorted(Path(sys.argv[2]).glob("sealed-*"))
 print("ready", flush=True)
 while True:
     number = store.add(rng.choice(sealed), line=rng.choice(["intrusion", f"line{rng.randrange(10**6)}"]))
@@ -306,7 +308,7 @@ while True:
 
 
 def kill_workers(folder: Path, public_key: Path, kills: int) -> int:
-    """Kill a process that adds, promotes and rolls back, at a random moment, and again; return the moves made."""
+    """Kill, over and over, a process that adds, promotes and rolls back; return the number of moves made."""
     store, rng = Store(folder / "store", public_key), random.Random(10)
     store.add(make(folder, 1))
     make(folder, 2)

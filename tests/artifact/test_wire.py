@@ -165,7 +165,8 @@ def test_a_reference_in_unusual_encoding_is_found():
 
 
 @pytest.mark.parametrize("raw", [
-    b"", b"\x00", b"\x3a", b"\x3a\x05", b"\x3b", b"\xff" * 11, b"text", model()[:-1], b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"", b"\x00", b"\x3a", b"\x3a\x05", b"\x3b", b"\xff" * 11, b"text", model()[:-1],
+    b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
 ])  # fmt: skip
 def test_what_is_no_model_is_refused(raw: bytes):
     with pytest.raises(ArtifactError) as refused:
@@ -181,14 +182,19 @@ def test_the_runtimes_own_format_is_refused():
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_or_passed_never_worse(raw: bytes):
+    assert outcome(b"\x3a\x00" + raw) in ("accepted", "model-malformed", "external-data")
+
+
+def outcome(raw: bytes) -> str:
     try:
-        check_model("model.onnx", b"\x3a\x00" + raw)
+        check_model("model.onnx", raw)
     except ArtifactError as error:
-        assert error.code in ("model-malformed", "external-data")
+        return error.code
+    return "accepted"
 
 
 def refuse_what_onnx_sees(count: int) -> int:
-    """Mutate a model that points outside; where onnx still sees the reference, so must we. Return how often."""
+    """Mutate a model that points outside: where onnx sees the reference, so must we. Return how often."""
     proto = onnx.load_from_string(model())
     in_branch(proto, outside())
     in_initializer(proto, outside())

@@ -15,6 +15,9 @@ from pydantic import BaseModel
 from tocsin.core.logs import configure
 
 
+LOGGERS = ("t", "library", "uvicorn")
+
+
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     root = logging.getLogger()
@@ -29,10 +32,13 @@ def restored() -> Iterator[None]:
 
 
 @pytest.fixture
-def lines(tmp_path: Path):
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Configure JSON logs into a file; return a function that reads the lines written since."""
     file = tmp_path / "log.jsonl"
     configure("debug", file=file)
+    for name in LOGGERS:  # pytest puts the root's own level back before the test begins
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
+    logging.getLogger().manager._clear_cache()
 
     def read() -> list[dict[str, object]]:
         text = file.read_text("ascii")
@@ -134,10 +140,10 @@ def test_warnings_and_libraries_speak_json_too(lines):
     assert (started["event"], started["port"], started["level"]) == ("started", 8000, "info")
 
 
-def test_the_level_is_kept(lines, tmp_path: Path):
+def test_the_level_is_kept(tmp_path: Path):
     configure("warning", file=tmp_path / "other.jsonl")
-    structlog.get_logger("t").info("quiet")
-    structlog.get_logger("t").warning("loud")
+    structlog.get_logger("other").info("quiet")
+    structlog.get_logger("other").warning("loud")
     assert [json.loads(line)["event"] for line in (tmp_path / "other.jsonl").read_text().splitlines()] == ["loud"]
 
 

@@ -27,7 +27,7 @@ def sets(*pairs: str) -> list[str]:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with made data, a recipe and a key pair."""
     folder = tmp_path_factory.mktemp("work")
-    data = make(folder, 0)
+    data = make(folder, 0, rows=4000)
     (folder / "recipe.yaml").write_text(
         f"detector: intrusion\nname: small\noutput: {folder / 'runs'}\ndata: {{sample: flow, train: [{data}]}}\n"
     )
@@ -88,7 +88,7 @@ def test_predict_writes_a_verdict_for_every_row(artifact: Path, data: Path, tmp_
     frame = read(output)
     assert len(frame) == counts["rows"]
     assert frame["probability"].is_between(0, 1).all()
-    assert counts["rows"] + counts["refused"] == sum(1 for _ in data.open()) - 1
+    assert counts["rows"] + counts["refused"] == len(data.read_text().splitlines()) - 1
 
 
 def test_evaluate_agrees_with_scikit_learn(artifact: Path, data: Path, tmp_path: Path) -> None:
@@ -99,8 +99,11 @@ def test_evaluate_agrees_with_scikit_learn(artifact: Path, data: Path, tmp_path:
 
     result = json.loads(succeed("evaluate", artifact, data, "--output", tmp_path / "out", "--json"))
     succeed("predict", artifact, data, "-o", tmp_path / "v.parquet")
-    truth = read([data], load_detector("intrusion").schemas["flow"]).label
-    outside = roc_auc_score(truth, pl.read_parquet(tmp_path / "v.parquet")["probability"].to_numpy())
+    labelled = read([data], load_detector("intrusion").schemas["flow"])
+    truth = pl.DataFrame({"id": list(labelled.ids), "truth": labelled.label})
+    joined = truth.join(pl.read_parquet(tmp_path / "v.parquet"), on="id")
+    assert len(joined) == len(labelled) == result["rows"]
+    outside = roc_auc_score(joined["truth"].to_numpy(), joined["probability"].to_numpy())
     assert result["evaluation"]["metrics"]["roc_auc"]["value"] == pytest.approx(outside, abs=1e-9)
 
 

@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest, norm
 from scipy.stats import bootstrap as oracle
-from scipy.stats import norm
 
 from tocsin.metrics.bootstrap import (
     Resampling,
@@ -91,6 +91,12 @@ def test_reflection_holds_the_value_where_the_percentiles_miss_it():
     assert replicates.mean() > value
     low, high = reflected(replicates, value)
     assert 0 <= low < high < percentile(replicates)[1]
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 7), (3, 7), (7, 7), (40, 12_833)])
+def test_wilson_equals_scipy(successes, trials):
+    expected = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    assert wilson(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_wilson_at_the_ends():

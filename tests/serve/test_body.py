@@ -34,7 +34,6 @@ def test_reads_one_sample_or_a_list() -> None:
 @given(st.lists(st.dictionaries(st.sampled_from(["note", "protocol"]), st.text(max_size=20)), min_size=1, max_size=5))
 def test_any_text_is_read_back_whole(samples: list[dict[str, str]]) -> None:
     """Colons, quotes and braces in texts are no keys."""
-    samples = [s for s in samples if "\ud800" not in str(s)]
     assert READER.read(json.dumps(samples).encode()) == [Toy(**sample) for sample in samples]
     assert READER.read(json.dumps(samples[0], ensure_ascii=False).encode()) == [Toy(**samples[0])]
 

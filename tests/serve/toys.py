@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ OUTPUTS = (
 )
 
 
+@cache
 def toy_model(weight: float = 2.0) -> bytes:
     """logit = weight * a + b - 0.5 * absent + 0.3 * protocol; categories follow the sign of a."""
     weights = {
@@ -89,6 +91,7 @@ def toy_files(model: bytes | None = None, golden: bytes | None = None) -> dict[s
     }
 
 
+@cache
 def golden_lines() -> bytes:
     """Answers worked out with numpy, apart from the code that serves."""
     detector = load_detector("toy")

@@ -114,7 +114,7 @@ def parse_manifest(raw: bytes) -> Manifest:
         found = repr(value.get("schema_version"))[:40]
         raise ArtifactError(f"its schema_version is {found}, not {SCHEMA_VERSION}", "schema-version")
     try:
-        return Manifest.model_validate_json(raw)
+        return Manifest.model_validate(value | {"seal": seal})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

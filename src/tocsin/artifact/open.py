@@ -161,13 +161,21 @@ def _read(root: Path, name: str, limit: int) -> bytes:
     """Read a plain file once; what took its place since it was listed is refused, or fails its hash."""
     try:
         handle = os.open(root / name, _READ)
+        try:
+            return _read_open(name, handle, limit)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise ArtifactError(f"{name!r} cannot be read: {error.strerror}", "unreadable") from None
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        _check_plain(name, status)
-        if status.st_size > limit:
-            raise ArtifactError(f"{name!r} has {status.st_size} bytes; {limit} are allowed", "file-too-large")
+
+
+def _read_open(name: str, handle: int, limit: int) -> bytes:
+    status = os.fstat(handle)
+    if not _check_plain(name, status):
+        raise ArtifactError(f"{name!r} is a folder", "special-file")
+    if status.st_size > limit:
+        raise ArtifactError(f"{name!r} has {status.st_size} bytes; {limit} are allowed", "file-too-large")
+    with os.fdopen(handle, "rb", closefd=False) as file:
         return file.read(status.st_size)
 
 

@@ -23,7 +23,7 @@ def seal(folder: Path, manifest: Manifest, files: Files, key: Ed25519PrivateKey 
     """Write a new artifact with its `model_metadata.json`, signed if a key is given, and open it.
 
     The manifest's `files` and `seal` are filled in here. Equal input gives equal bytes.
-    Errors: InputError if the folder exists, or a name is not allowed.
+    Errors: InputError if the folder exists, ArtifactError if what was written would not open again.
     """
     if METADATA in files:
         raise InputError(f"{METADATA} is written by `seal`; leave it out of the files")
@@ -32,9 +32,10 @@ def seal(folder: Path, manifest: Manifest, files: Files, key: Ed25519PrivateKey 
     raw = dump_manifest(manifest, {name: sha256(content).hexdigest() for name, content in files.items()})
     files |= {MANIFEST: raw} | ({SIGNATURE: sign(raw, key)} if key else {})
     with staged(folder.parent, files) as temporary:
+        artifact = open_artifact(temporary, public_key=key.public_key() if key else None)
         if not place(temporary, folder):
             raise InputError(f"{folder} exists; an artifact is never overwritten")
-    return open_artifact(folder, public_key=key.public_key() if key else None)
+    return artifact
 
 
 @contextmanager

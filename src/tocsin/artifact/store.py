@@ -224,7 +224,7 @@ def _manifest(folder: Path) -> Manifest | None:
 
 def _split(reference: str) -> tuple[str, str, str]:
     """Return (line, mark, alias or number), with an empty mark for a path."""
-    line, mark, which = re.fullmatch(r"([^@:]*)([@:]?)(.*)", reference, re.DOTALL).groups()  # type: ignore[union-attr]
+    line, mark, which = (*re.split("([@:])", reference, maxsplit=1), "", "")[:3]
     is_ours = _NAME.fullmatch(line) and (_NAME if mark == "@" else _NUMBER).fullmatch(which)
     return (line, mark, which) if mark and is_ours else (reference, "", "")
 

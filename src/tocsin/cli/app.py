@@ -57,11 +57,15 @@ def demo(
     detector: Annotated[str, typer.Option(help="which detector")] = "intrusion",
     output: Annotated[Path, typer.Option(help="folder for what it makes")] = Path("runs/demo"),
     seed: Annotated[int, typer.Option(help="seed of the made data and of the model")] = 42,
+    only_data: Annotated[bool, typer.Option("--only-data", help="make the data and stop")] = False,
     json: Json = False,
 ) -> None:
     """Make data, then audit, train, evaluate, package, serve a request and write a report."""
-    from tocsin.workflows.demo import run_demo
+    from tocsin.workflows.demo import make_data, run_demo
 
+    if only_data:
+        emit_line(f"wrote {make_data(detector, output, seed)}")
+        return
     result = run_demo(detector, output, seed, tell=say)
     if json:
         emit_json(result)

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path, PurePath
 from secrets import token_hex
 from typing import Any, BinaryIO
@@ -77,7 +78,7 @@ def json_bytes(value: object) -> bytes:
 
 
 def jsonable(value: Any, where: str = "$") -> Any:
-    """Turn tensors, arrays, paths, devices, models and containers of them into plain JSON values.
+    """Turn tensors, arrays, paths, devices, models, dataclasses and containers of them into plain JSON values.
 
     Tensors and devices are known by their methods, so that this module needs no torch.
     NaN and infinities become None, since JSON has none. TypeError names the place of anything else.
@@ -100,6 +101,8 @@ def _special(value: Any, where: str) -> Any:
         return str(value)
     if isinstance(value, BaseModel):
         return jsonable(value.model_dump(mode="json"), where)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: jsonable(getattr(value, field.name), f"{where}.{field.name}") for field in fields(value)}
     if isinstance(value, np.ndarray | np.generic):
         return jsonable(value.tolist(), where)
     if hasattr(value, "detach") and hasattr(value, "cpu"):

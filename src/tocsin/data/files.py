@@ -229,16 +229,21 @@ def open_table(url: str) -> Iterator[Table]:
             f"{url}: the name must end with one of {known} (and may go on with .gz, .bz2 or .xz)"
         )
     try:
-        with fsspec.open(url, "rb", compression=compression) as file:
+        with _locate(url, compression) as file:
             yield FORMATS[suffix](file)
     except InputError as error:
         raise InputError(f"{url}: {error}") from error
     except FileNotFoundError as error:
         raise InputError(f"{url}: there is no such file") from error
-    except ImportError as error:
-        raise InputError(f"{url}: {error}") from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{url}: cannot be read: {first_line(error)}") from error
+
+
+def _locate(url: str, compression: str | None) -> Any:
+    try:
+        return fsspec.open(url, "rb", compression=compression)
+    except (ValueError, ImportError) as error:
+        raise InputError(first_line(error)) from error
 
 
 def first_line(error: Exception) -> str:

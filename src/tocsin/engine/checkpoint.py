@@ -7,6 +7,8 @@ and renamed, so a crash at any moment leaves the old files as they were.
 import hashlib
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,15 @@ _NAME = re.compile(r"step-(\d{9})\.ckpt")
 _DIGEST = 32
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError, such as a full disk, into a TocsinError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise TocsinError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
 def write_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int | None) -> Path:
     """Write the state after `step` steps, then delete all but the newest `keep` (None deletes nothing).
 
@@ -34,10 +45,8 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int |
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getbuffer()
-    try:
+    with writing(path):
         write_bytes(path, b"".join((content, hashlib.sha256(content).digest())))
-    except OSError as error:
-        raise TocsinError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error
     if keep is not None:
         _prune(folder, keep)
     return path
@@ -87,10 +96,8 @@ def _prune(folder: Path, keep: int) -> None:
 
 def write_weights(path: Path, weights: dict[str, Tensor]) -> None:
     """Write tensors by name as safetensors, durably."""
-    try:
+    with writing(path):
         write_bytes(path, save_tensors({name: value.contiguous() for name, value in weights.items()}))
-    except OSError as error:
-        raise TocsinError(f"{path}: the weights cannot be written: {error.strerror or error}") from error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

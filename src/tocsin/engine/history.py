@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tocsin.core.durable import write_json, write_text
+from tocsin.engine.checkpoint import writing
 from tocsin.engine.events import Ended, EvalDone, Event, Saving, Started, StepDone
 
 Row = dict[str, Any]
@@ -82,7 +83,11 @@ class History:
         self.evaluations = Table(folder / EVALUATIONS)
 
     def __call__(self, event: Event) -> None:
-        """Write what happened, or forget what a resumed run will do again."""
+        """Write what happened, or forget what a resumed run will do again; a TocsinError names the folder."""
+        with writing(self.folder):
+            self._follow(event)
+
+    def _follow(self, event: Event) -> None:
         if isinstance(event, StepDone) and event.step % self.log_every == 0:
             self.steps.append(step_row(event))
         elif isinstance(event, EvalDone):
@@ -90,9 +95,12 @@ class History:
         elif isinstance(event, Started):
             for table in (self.steps, self.evaluations):
                 table.truncate(event.step)
-        elif isinstance(event, Saving | Ended):
+        elif isinstance(event, Saving):
             self._sync()
-            if isinstance(event, Ended):
+        elif isinstance(event, Ended):
+            try:
+                self._sync()
+            finally:
                 self.steps.close()
                 self.evaluations.close()
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tocsin.core.durable import write_json
 from tocsin.core.duration import Duration
-from tocsin.core.errors import Interrupted, TrainingCollapsed
+from tocsin.core.errors import Interrupted, TocsinError, TrainingCollapsed
 from tocsin.engine.batch import Batch, BatchSource
 from tocsin.engine.checkpoint import forget_checkpoints, newest_checkpoint, write_checkpoint, write_weights
 from tocsin.engine.events import Ended, EvalDone, Event, Observer, Saving, Started, StepDone
@@ -85,7 +85,7 @@ def fit(fabric: Fabric, stage: Stage, folder: Path, options: FitOptions) -> FitR
         try:
             return course.run()
         except BaseException as error:
-            with suppress(OSError):  # the first error is the one to see
+            with suppress(OSError, TocsinError):  # the first error is the one to see
                 course.tell(course.ended(str(error) or type(error).__name__))
             raise
 
@@ -325,3 +325,8 @@ class _Lookahead:
         batch = self.next[1].result() if self.next and self.next[0] == index else self.source[index]
         self.next = (index + 1, self.pool.submit(self.source.__getitem__, index + 1))
         return batch
+
+    def close(self) -> None:
+        """Let the thread go."""
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)

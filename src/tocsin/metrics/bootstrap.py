@@ -7,9 +7,10 @@ Shapes: N rows, R resamples, J jackknife values.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
 Interval = tuple[float, float]
 UNKNOWN: Interval = (float("nan"), float("nan"))
@@ -101,8 +102,13 @@ def leave_out(blocks: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """Return the score interval of a share of independent rows: never empty, not even at 0 or 1."""
+    """Return the score interval of a share of independent rows: never empty, not even at 0 or 1.
+
+    Source: Wilson 1927, Probable Inference, the Law of Succession, and Statistical Inference.
+    """
     if not trials:
         return UNKNOWN
-    interval = binomtest(successes, trials).proportion_ci(level, method="wilson")
-    return float(interval.low), float(interval.high)
+    z2, share = float(norm.ppf((1 + level) / 2)) ** 2, successes / trials
+    center = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = sqrt(z2 * share * (1 - share) / trials + (z2 / (2 * trials)) ** 2) / (1 + z2 / trials)
+    return max(center - half, 0.0), min(center + half, 1.0)

@@ -15,6 +15,7 @@ import uvicorn
 
 from tocsin.core.errors import InputError
 from tocsin.serve.app import create_app
+from tocsin.serve.connection import patient
 from tocsin.serve.house import House
 from tocsin.serve.logs import configure_logging
 from tocsin.serve.settings import Settings
@@ -98,6 +99,7 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
         app,  # type: ignore[arg-type]
         log_config=None,
         access_log=False,
+        http=patient(settings.body_timeout),
         ws="none",
         lifespan="on",
         proxy_headers=False,

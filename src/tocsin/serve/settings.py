@@ -1,10 +1,13 @@
 """How the server listens, what it accepts and what it refuses."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tocsin.core.errors import InputError
 
 
 class Settings(BaseSettings):
@@ -58,3 +61,14 @@ class Settings(BaseSettings):
         if any(len(token.get_secret_value()) < 16 for token in value):
             raise ValueError("a token has at least 16 characters")
         return value
+
+
+def read_settings(given: Mapping[str, Any]) -> Settings:
+    """Return what is given, and the variables for the rest; InputError names the setting that makes no sense."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        fault = error.errors(include_input=False)[0]
+        name = str(fault["loc"][0]) if fault["loc"] else "?"
+        where = name if name in given else f"TOCSIN_{name.upper()}"
+        raise InputError(f"{where}: {fault['msg']}") from None

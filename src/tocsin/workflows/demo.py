@@ -39,8 +39,7 @@ def run_demo(detector: str, output: Path, seed: int, tell: Tell) -> DemoResult:
     """Make data and carry it through every step that a user's own data would take."""
     found = load_detector(detector)
     tell(f"1/6 make data (made, not real) for {detector}")
-    output.mkdir(parents=True, exist_ok=True)
-    data: Path = resolve(found.demo)(output, seed)  # type: ignore[operator]
+    data = make_data(detector, output, seed)
     recipe = output / "recipe.yaml"
     text = (found.folder / "recipes" / "demo.yaml").read_text(encoding="utf-8")
     write_text(recipe, text)
@@ -64,6 +63,13 @@ def run_demo(detector: str, output: Path, seed: int, tell: Tell) -> DemoResult:
         "tocsin train my-recipe.yaml",
     )
     return DemoResult(run.report, run.artifact, request, answer, commands)
+
+
+def make_data(detector: str, output: Path, seed: int) -> Path:
+    """Write the detector's made data into a folder and return the file."""
+    output.mkdir(parents=True, exist_ok=True)
+    data: Path = resolve(load_detector(detector).demo)(output, seed)  # type: ignore[operator]
+    return data
 
 
 def _keys(output: Path) -> tuple[Path, Path]:

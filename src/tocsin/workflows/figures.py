@@ -133,14 +133,33 @@ def draw_comparison(models: Models) -> Figure:
     places = np.arange(len(models))[::-1]
     for axis, (metric, words) in zip(axes, COMPARED.items(), strict=True):
         found = [model.metrics[metric] for model in models.values()]
-        values = [np.nan if e.value is None else e.value for e in found]
-        for i, place in enumerate(places):
-            bars = _whiskers(found[i : i + 1])
-            axis.errorbar(values[i], place, xerr=bars, fmt="o", color=COLORS[i % len(COLORS)], capsize=3)
+        left = -np.inf if metric == "false_positive_rate" else _left_edge(found)
+        for i, (place, estimate) in enumerate(zip(places, found, strict=True)):
+            if estimate.value is None:
+                continue
+            if estimate.value < left:
+                axis.text(left, place, f" \u2190 {estimate.value:.3f}", va="center", color="#555555")
+                continue
+            bars = _whiskers([estimate])
+            axis.errorbar(estimate.value, place, xerr=bars, fmt="o", color=COLORS[i % len(COLORS)], capsize=3)
         axis.set_yticks(places, list(models) if axis is axes[0] else [""] * len(models))
         axis.set(title=words, ylim=(-0.6, len(models) - 0.4))
+        if np.isfinite(left):
+            axis.set_xlim(left=left)
         axis.locator_params(axis="x", nbins=4)
     return figure
+
+
+def _left_edge(found: Sequence[Estimate]) -> float:
+    """Return where to cut an axis, so that the intervals of the best four models can be seen."""
+    best = sorted((e for e in found if e.value is not None), key=lambda e: -(e.value or 0.0))[:4]
+    ends = [
+        (e.low if e.low is not None else e.value, e.high if e.high is not None else e.value) for e in best
+    ]
+    if not ends:
+        return -np.inf
+    low, high = min(v for v, _ in ends if v is not None), max(v for _, v in ends if v is not None)
+    return float(low - 0.15 * max(high - low, 0.01))
 
 
 def _whiskers(found: Sequence[Estimate]) -> np.ndarray:

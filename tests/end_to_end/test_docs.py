@@ -1,0 +1,43 @@
+"""The commands of the how-to pages work as they stand, in order, in an empty folder."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run_script(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-e", "-c", script], cwd=folder, env=os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    blocks = BLOCK.findall(page.read_text())
+    assert blocks, "a how-to page without a command"
+    done = run_script("\n".join(blocks), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_failing_command_would_be_noticed(tmp_path: Path) -> None:
+    assert run_script("tocsin verify nothing-here\necho later", tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *PAGES], ids=lambda page: page.stem)
+def test_links_and_named_files_exist(page: Path) -> None:
+    text = page.read_text()
+    targets = [t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t]
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    named = re.findall(r"`((?:core|features|data|metrics|artifact|nn|engine|audit|serve|workflows|tests)/[\w/]+\.py)`", text)
+    missing += [n for n in named if not ((ROOT / "src" / "tocsin" / n).exists() or (ROOT / n).exists())]
+    assert missing == []
