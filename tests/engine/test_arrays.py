@@ -95,7 +95,7 @@ def test_terms_follow_their_rows():
 
 
 def test_bad_arrays_are_refused():
-    with pytest.raises(InputError, match="equally many rows.*'target y': 2"):
+    with pytest.raises(InputError, match=r"equally many rows.*'target y': 2"):
         ArrayBatches({"x": np.zeros(3)}, {"y": np.zeros(2)}, 2)
     with pytest.raises(InputError, match="no rows"):
         ArrayBatches({"x": np.zeros((0, 2))}, {}, 2)

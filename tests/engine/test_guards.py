@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from engine.runs import Classify, cpu, make_stage
 from torch import Tensor, nn
 
+from engine.runs import Classify, cpu, make_stage
 from tocsin.core.duration import Duration
 from tocsin.core.errors import TrainingCollapsed
 from tocsin.core.recipe import OptimSection
@@ -140,7 +140,7 @@ def make_guard() -> CollapseGuard:
 
 
 def test_three_in_a_row_and_not_two():
-    bad, good = dict(loss=math.inf), {}
+    bad, good = {"loss": math.inf}, {}
     steps = [bad, bad, good, bad, bad, good, bad, bad, bad]
     found = feed(make_guard(), [step_event(i, **kind) for i, kind in enumerate(steps)])
     assert [i for i, reason in enumerate(found) if reason] == [8]
@@ -149,12 +149,12 @@ def test_three_in_a_row_and_not_two():
 @pytest.mark.parametrize(
     "harmless",
     [
-        dict(std=math.nan, rows=1),  # one row has no spread
-        dict(std=0.0, rows=4),  # a few equal rows; far too few to tell
-        dict(norms=(1.0, 0.0)),  # a head without a positive row in the batch
-        dict(norms=(5.0, 60.0)),  # large, clipped, still learning
-        dict(skipped=True, scale=512.0, norms=(math.inf, 1.0)),  # fp16 looks for its scale
-        dict(count=0.0, norms=(0.0, 0.0)),  # a batch without a single term
+        {"std": math.nan, "rows": 1},  # one row has no spread
+        {"std": 0.0, "rows": 4},  # a few equal rows; far too few to tell
+        {"norms": (1.0, 0.0)},  # a head without a positive row in the batch
+        {"norms": (5.0, 60.0)},  # large, clipped, still learning
+        {"skipped": True, "scale": 512.0, "norms": (math.inf, 1.0)},  # fp16 looks for its scale
+        {"count": 0.0, "norms": (0.0, 0.0)},  # a batch without a single term
     ],
 )
 def test_harmless_steps_are_no_findings(harmless):
@@ -167,7 +167,7 @@ def test_harmless_steps_are_no_findings(harmless):
 def test_few_equal_rows_add_up():
     found = feed(make_guard(), [step_event(i, std=0.0, rows=8) for i in range(200)])
     assert found.index(next(r for r in found if r)) == 3 * 256 // 8 - 1
-    assert "constant" in str([r for r in found if r][0])
+    assert "constant" in str(next(r for r in found if r))
 
 
 @pytest.mark.parametrize("block", [0, 1])

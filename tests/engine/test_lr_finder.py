@@ -1,4 +1,4 @@
-"""The learning-rate finder: what it recommends, that it leaves no trace, and that its cache is never stale."""
+"""The learning-rate finder: what it recommends, that it leaves no trace, that its cache is never stale."""
 
 import copy
 import hashlib
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import structlog
 import torch
-from engine.runs import Classify, cpu, make_stage
 from PIL import Image
 from torch import nn
 
+from engine.runs import Classify, cpu, make_stage
 from tocsin.core.recipe import GroupSection, LossSection, OptimSection
 from tocsin.engine.generators import capture_generators
 from tocsin.engine.lr_finder import (
@@ -165,7 +165,8 @@ def mutated_keys() -> list[dict]:
     )]  # fmt: skip
     sections += [{"batch_size": size} for size in (1, 16, 64)]
     sections += [{"loss": LossSection(**change)} for change in (
-        {"focal_gamma": 1.5}, {"label_smoothing": 0.1}, {"class_weights": "balanced"}, {"sampler": "weighted"},
+        {"focal_gamma": 1.5}, {"label_smoothing": 0.1}, {"class_weights": "balanced"},
+        {"sampler": "weighted"},
     )]  # fmt: skip
     keys = [base_key(**section) for section in sections]
     keys += [base_key(seed=1), base_key(fingerprint="abd"), base_key(fingerprint="")]

@@ -1,6 +1,7 @@
 """Optimizer groups, schedules, averaged weights, corrections for rare classes."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -76,8 +77,8 @@ def test_the_cosine_rises_then_falls_to_its_last_share(total, warmup, final):
     optim = OptimSection(schedule="cosine", warmup=warmup, final_scale=final)
     factors = [rate_factor(optim, step, total) for step in range(total + 5)]
     warm = round(warmup * total)
-    assert all(a < b for a, b in zip(factors[:warm], factors[1:warm], strict=False))
-    assert all(a >= b for a, b in zip(factors[warm:], factors[warm + 1 :], strict=False))
+    assert all(a < b for a, b in pairwise(factors[:warm]))
+    assert all(a >= b for a, b in pairwise(factors[warm:]))
     assert all(0 <= f <= 1 for f in factors)
     assert factors[0] > 0, "no step is wasted at rate 0"
     assert factors[total] == pytest.approx(final if warm < total else 1.0)

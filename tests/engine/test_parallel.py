@@ -1,14 +1,14 @@
-"""Two processes on the CPU train exactly as one does, with fewer rows, less memory or no rows on one of them."""
+"""Two processes on the CPU train as one does, with fewer rows, less memory or no rows on one of them."""
 
 import socket
 from pathlib import Path
 
 import pytest
 import torch
-from engine.runs import Classify, cpu
-from engine.worker import context, make_masked_stage, run_rank
 from torch import Tensor
 
+from engine.runs import Classify, cpu
+from engine.worker import context, make_masked_stage, run_rank
 from tocsin.engine.checkpoint import read_weights
 from tocsin.engine.history import read_evaluations
 from tocsin.engine.loop import FitOptions, FitResult, fit

@@ -5,11 +5,11 @@ import math
 import pytest
 import structlog
 import torch
-from engine.runs import FEATURES, Classify, cpu, make_rows, make_section
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from engine.runs import FEATURES, Classify, cpu, make_rows, make_section
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import OptimSection
 from tocsin.engine.batch import Batch

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import structlog
 import torch
-from engine.runs import Classify, cpu, make_rows, make_section, make_stage
 
+from engine.runs import Classify, cpu, make_rows, make_section, make_stage
 from tocsin.core.duration import Duration
 from tocsin.core.errors import Interrupted, TocsinError
 from tocsin.core.recipe import ComputeSection, OptimSection
@@ -107,7 +107,6 @@ def run_rank(folder: str, port: int, rank: int, world: int, change: str) -> None
         "GLOO_SOCKET_IFNAME": "lo",
     }
     fabric = make_fabric(ComputeSection(device="cpu", devices=world, precision="32", threads=1))
-    fabric.launch()
     task = Classify(dropout=0.0, largest=3 if change == "memory" and rank == 1 else None)
     if change == "uncounted":
         step._sum_over_devices = lambda fabric, value: value

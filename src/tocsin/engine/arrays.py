@@ -18,7 +18,7 @@ from tocsin.engine.batch import Batch
 from tocsin.engine.generators import make_generator
 
 Transform = Callable[[Batch, torch.Generator], Batch]
-"""Masks or augments one batch; draws only from the generator that it is given, which comes from (seed, epoch, index)."""
+"""Masks or augments one batch; draws only from the generator it is given, made from (seed, epoch, index)."""
 
 
 @dataclass
@@ -26,7 +26,7 @@ class ArrayBatches:
     """A BatchSource over arrays; the last batch of an epoch may be smaller.
 
     `draw` is `shuffle` (every row once an epoch), `sequential` (rows as they stand, for evaluation) or
-    `weighted` (N draws with replacement, every class of `classes` equally likely; classes below 0 are never drawn).
+    `weighted` (N draws with replacement, every class of `classes` equally likely, classes below 0 never).
     `terms` says what each row adds to the count of the loss, one by default.
     """
 

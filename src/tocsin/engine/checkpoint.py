@@ -1,7 +1,7 @@
 """Checkpoints: one file each, complete or ignored, read without unpickling code.
 
-A file is `torch.save`'s archive followed by the 32 bytes of its sha256. It is written under a temporary name, synced
-and renamed, so a crash at any moment leaves the old files as they were.
+A file is `torch.save`'s archive followed by the 32 bytes of its sha256. It is written under a temporary name,
+synced and renamed, so a crash at any moment leaves the old files as they were.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def newest_checkpoint(folder: Path, before: int | None = None) -> dict[str, Any] | None:
-    """Return the newest complete checkpoint with fewer than `before` steps, or None; damaged ones are warned about."""
+    """Return the newest complete checkpoint with fewer than `before` steps; warn about damaged ones."""
     for step, path in reversed(list_checkpoints(folder)):
         if before is not None and step >= before:
             continue
@@ -81,7 +81,7 @@ def list_checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 
 def forget_checkpoints(folder: Path, after: int) -> None:
-    """Delete the checkpoints with more than `after` steps: a run that starts over, or rolled back, disowns them."""
+    """Delete the checkpoints with more than `after` steps: a run that starts over disowns them."""
     for step, path in list_checkpoints(folder):
         if step > after:
             path.unlink()

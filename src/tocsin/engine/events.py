@@ -79,23 +79,24 @@ Observer = Callable[[Event], str | None]
 """Watches a fit; a string is a reason to stop it."""
 
 
+def beats(value: float, best: float) -> bool:
+    """Tell whether a value is better than the best so far; any number is better than NaN."""
+    return value > best or (math.isnan(best) and not math.isnan(value))
+
+
 @dataclass
 class EarlyStopping:
-    """Stops after `patience` evaluations without progress; None never stops, and only the best is kept in mind."""
+    """Stops after `patience` evaluations without progress, or never if that is None."""
 
     patience: int | None
     best: float = -math.inf
     stale: int = 0
 
-    def improves(self, value: float) -> bool:
-        """Tell whether a value is the best so far; NaN never is."""
-        return value > self.best
-
     def __call__(self, event: Event) -> str | None:
         """Count evaluations without progress."""
         if not isinstance(event, EvalDone):
             return None
-        if self.improves(event.report.value):
+        if beats(event.report.value, self.best):
             self.best, self.stale = event.report.value, 0
         else:
             self.stale += 1

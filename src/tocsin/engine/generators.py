@@ -1,4 +1,4 @@
-"""Random generators: made from numbers, captured and put back, so that a resumed run draws what it would have drawn."""
+"""Random generators: made from numbers, captured, and put back, so that a resumed run draws the same."""
 
 import random
 from typing import Any

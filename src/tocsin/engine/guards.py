@@ -1,10 +1,10 @@
 """The collapse guard: notices early that a fit has died, says what of, and what to try.
 
-It looks at every step (loss, gradients per block, spread of the outputs) and at every evaluation (are all predictions
-one class, with no knowledge of the truth?). Three findings in a row stop the fit. What is legitimate early in a fit or
-on rare classes is no finding: an untrained head answers the same for all rows, so predictions are looked at after the
-warm-up only; a detector of rare attacks predicts `normal` for every row of a batch, so one-class predictions count only
-where the score does not know the truth either; one row has no spread.
+It looks at every step (loss, gradients per block, spread of the outputs) and at every evaluation (are all
+predictions one class, with no knowledge of the truth?). Three findings in a row stop the fit. What is
+legitimate early in a fit or on rare classes is no finding: an untrained head answers the same for all rows,
+so predictions are looked at after the warm-up only; a detector of rare attacks predicts `normal` for every
+row, so one-class predictions count only where the score does not know the truth; one row has no spread.
 """
 
 import math
@@ -42,7 +42,7 @@ CONFIDENTLY_WRONG = 1.2
 
 ADVICE: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "non-finite loss": (
-        "the loss became NaN or infinite: a rate that is too high, an overflow in fp16, or bad values in the inputs",
+        "the loss became NaN or infinite: too high a rate, an overflow in fp16, or bad values in the inputs",
         (
             "lower optim.learning_rate",
             "compute.precision: '32' or bf16",
@@ -54,15 +54,15 @@ ADVICE: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("compute.precision: bf16 or '32'", "lower optim.learning_rate", "look for unscaled inputs"),
     ),
     "constant predictions": (
-        "the outputs no longer depend on the inputs: dead units, or a rate so high that only the bias is left",
+        "the outputs no longer depend on the inputs: dead units, or a rate so high that only biases are left",
         (
             "lower optim.learning_rate",
             "longer optim.warmup",
-            "check that the encoder's features are not constant",
+            "look for constant features",
         ),
     ),
     "zero gradients": (
-        "no gradient reaches most of the model: dead or saturated units, a detached graph, or a fully masked loss",
+        "no gradient reaches most of the model: dead units, a detached graph, or a masked loss",
         ("lower optim.learning_rate", "check the initialisation", "check masks and frozen groups"),
     ),
     "exploding gradients": (
@@ -86,7 +86,7 @@ ADVICE: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """Cause -> (what is likely behind it, what to try)."""
 
 Sign = Literal["good", "unclear"]
-"""What is not a finding ends a row of findings, or, with too few rows or terms to tell, leaves it as it is."""
+"""What is not a finding ends a row of findings or, with too few rows or terms to tell, leaves it alone."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class CollapseGuard:
             yield "exploding gradients", ", ".join(f"{name}: norm {result.blocks[name]:.3g}" for name in loud)
 
     def _flat_output(self, event: StepDone) -> tuple[str, str] | None:
-        """Return the finding if all outputs are constant, unclear if too few rows say so, None if they vary."""
+        """Return the finding if all outputs are constant, unclear if too few rows say so, None otherwise."""
         outputs = {name: output for name, output in event.result.outputs.items() if output.rows >= 2}
         if not outputs or not event.warm or not all(_is_flat(output) for output in outputs.values()):
             self.flat_rows = 0

@@ -23,7 +23,7 @@ NAMED = {name: name for name in OVERLAYS} | {"h100": "h200"}
 
 
 class Autocast(MixedPrecision):
-    """Fabric's mixed precision, which leaves the inputs as they are: autocast rounds what it computes with, not data."""
+    """Fabric's mixed precision with inputs left as they are: autocast rounds what it multiplies, not data."""
 
     def convert_input(self, data: Any) -> Any:
         """Return the inputs unchanged."""
@@ -31,7 +31,7 @@ class Autocast(MixedPrecision):
 
 
 def detect() -> str:
-    """Return the name of the hardware overlay: that of the GPU if it is known, else the nearest by memory, or `cpu`."""
+    """Return the name of the hardware overlay: that of the GPU, or the nearest to it by memory, or `cpu`."""
     if not torch.cuda.is_available():
         return _chosen("cpu", "no GPU that PyTorch can use")
     properties = torch.cuda.get_device_properties(0)
@@ -65,9 +65,10 @@ def device_name() -> str:
 
 
 def make_fabric(compute: ComputeSection) -> Fabric:
-    """Return a Fabric for the `compute` section, launched unless it needs several processes; log why it is as it is.
+    """Return a Fabric for the `compute` section, and log where each setting comes from.
 
-    InputError for a device that is not there. Under torchrun or SLURM the processes that these started are used.
+    Several devices are launched here; under torchrun or SLURM it joins the processes that were started there.
+    InputError for a device that is not there.
     """
     device, why_device = _choose_device(compute)
     precision, why_precision = choose_precision(compute.precision, device)
@@ -85,13 +86,16 @@ def make_fabric(compute: ComputeSection) -> Fabric:
         threads_source="the library" if compute.threads is None else "compute.threads",
         deterministic=compute.deterministic,
     )
-    return Fabric(
+    fabric = Fabric(
         accelerator=device,
         devices=compute.devices,
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", os.environ.get("SLURM_NNODES", "1"))),
         strategy=DDPStrategy() if compute.devices > 1 else "auto",
         plugins=[make_precision(precision, device)],
     )
+    if compute.devices > 1:
+        fabric.launch()
+    return fabric
 
 
 def make_precision(precision: Literal["32", "bf16", "fp16"], device: str) -> Precision:

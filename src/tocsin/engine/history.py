@@ -1,7 +1,8 @@
 """The run's own history: two CSV files and a JSON file that an interrupted and resumed run leaves the same.
 
-`steps_history.csv` has a line every `log_every` steps, `metrics_history.csv` a line per evaluation, `history.json`
-the evaluations. Only the columns `*seconds` differ between two runs of one recipe and seed on a CPU.
+`steps_history.csv` has a line every `log_every` steps, `metrics_history.csv` a line per evaluation,
+`history.json` the evaluations. Only the columns `*seconds` differ between two runs of one recipe
+and seed on a CPU.
 """
 
 import csv

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +14,15 @@ from torch import Tensor
 from tocsin.core.durable import write_json
 from tocsin.core.duration import Duration
 from tocsin.core.errors import Interrupted, TocsinError, TrainingCollapsed
-from tocsin.engine.batch import Batch, BatchSource
 from tocsin.engine.checkpoint import forget_checkpoints, newest_checkpoint, write_checkpoint, write_weights
-from tocsin.engine.events import Ended, EvalDone, Event, Observer, Saving, Started, StepDone
+from tocsin.engine.events import Ended, EvalDone, Event, Observer, Saving, Started, StepDone, beats
 from tocsin.engine.history import History, read_evaluations
+from tocsin.engine.lookahead import Lookahead
 from tocsin.engine.lr_finder import find_rate, make_key, read_cached, write_cached, write_curve
 from tocsin.engine.optim import set_rate
 from tocsin.engine.prediction import predict
 from tocsin.engine.signals import Signals, listening
-from tocsin.engine.state import Best, make_state
+from tocsin.engine.state import Best, FitState, make_state
 from tocsin.engine.step import MicroBatches, agree
 from tocsin.engine.summary import judge
 from tocsin.engine.task import Report, Stage
@@ -77,8 +76,8 @@ class FitResult:
 def fit(fabric: Fabric, stage: Stage, folder: Path, options: FitOptions) -> FitResult:
     """Fit one stage in its folder, from its seed or from its newest checkpoint.
 
-    The best weights are those of the evaluation with the highest value. TrainingCollapsed if the collapse guard stops
-    the fit and no rollback is left; Interrupted after SIGTERM or SIGINT, once a checkpoint is written.
+    The best weights are those of the evaluation with the highest value. TrainingCollapsed if the guard
+    stops the fit and no rollback is left; Interrupted after SIGTERM or SIGINT, once a checkpoint is written.
     """
     with listening() as signals:
         course = _Course(fabric, stage, folder, options, signals)
@@ -88,6 +87,8 @@ def fit(fabric: Fabric, stage: Stage, folder: Path, options: FitOptions) -> FitR
             with suppress(OSError, TocsinError):  # the first error is the one to see
                 course.tell(course.ended(str(error) or type(error).__name__))
             raise
+        finally:
+            course.batches.close()
 
 
 class _Halt(Exception):
@@ -104,9 +105,9 @@ class _Course:
         self.options, self.signals, self.section = options, signals, stage.section
         self.state = make_state(fabric, stage, options.seed, options.warm, options.micro_batch)
         self.total, self.epoch_steps = self.state.schedule.total, len(stage.train)
-        self.batches = _Lookahead(stage.train, fabric.device.type == "cuda")
+        self.batches = Lookahead(stage.train, fabric.device.type == "cuda")
         self.valid_micro = MicroBatches(options.micro_batch)
-        self.observers = [History(folder, self.section.log_every), *options.observers]
+        self.observers: list[Observer] = [History(folder, self.section.log_every), *options.observers]
         self.clock = time.perf_counter()
         self.saved = -1
 
@@ -147,29 +148,18 @@ class _Course:
                 write_weights(self.folder / BEST, self.state.best.weights)
             log.info("resumed", stage=self.stage.name, step=self.state.step)
         else:
-            if self.fabric.is_global_zero:
-                forget_checkpoints(self.folder / CHECKPOINTS, after=-1)
-            self.state.schedule.peak = self._find_peak()
+            self._forget()
+            self.state.schedule.peak = _find_peak(self.state, self.folder, self.options)
             if self.section.rollbacks:
                 self._save()
         self.tell(Started(self.stage.name, self.state.step, self.total, self.epoch_steps))
 
-    def _find_peak(self) -> float:
-        rate = self.section.optim.learning_rate
-        if rate != "find":
-            return rate
-        stepper, cache = self.state.stepper, self.options.cache
-        key = make_key(stepper, self.section, self.options.seed, self.options.fingerprint)
-        search = self.fabric.broadcast(read_cached(cache, key) if cache else None)
-        log.info("learning-rate finder", cached=search is not None)
-        if search is None:
-            search = find_rate(stepper, self.stage.train)
-            if cache is not None and self.fabric.is_global_zero:
-                write_cached(cache, key, search)
+    def _forget(self) -> None:
+        """Remove what an earlier fit in the same folder left."""
         if self.fabric.is_global_zero:
-            write_curve(self.folder, search)
-        log.info("learning rate found", rate=search.recommended, reason=search.reason)
-        return search.recommended
+            forget_checkpoints(self.folder / CHECKPOINTS, after=-1)
+            for name in (BEST, FINAL, COLLAPSE):
+                (self.folder / name).unlink(missing_ok=True)
 
     def _step(self) -> None:
         state = self.state
@@ -194,7 +184,7 @@ class _Course:
             self.fabric, task, state.judged, self.stage.valid, self.valid_micro, self._halt_on_signal
         )
         report = task.evaluate(scores, targets, loss)
-        improved = state.best is None or not report.value <= state.best.report.value
+        improved = state.best is None or beats(report.value, state.best.report.value)
         if improved:
             state.best = Best(state.step, report, state.weights())
             if self.fabric.is_global_zero:
@@ -307,26 +297,23 @@ class _Course:
         return self.state.step / self.epoch_steps
 
 
+def _find_peak(state: FitState, folder: Path, options: FitOptions) -> float:
+    """Return the recipe's rate or the finder's, which is kept in the cache and drawn into the folder."""
+    fabric, section, cache = state.fabric, state.stage.section, options.cache
+    if section.optim.learning_rate != "find":
+        return section.optim.learning_rate
+    key = make_key(state.stepper, section, options.seed, options.fingerprint)
+    search = fabric.broadcast(read_cached(cache, key) if cache else None)
+    log.info("learning-rate finder", cached=search is not None)
+    if search is None:
+        search = find_rate(state.stepper, state.stage.train)
+        if cache is not None and fabric.is_global_zero:
+            write_cached(cache, key, search)
+    if fabric.is_global_zero:
+        write_curve(folder, search)
+    log.info("learning rate found", rate=search.recommended, reason=search.reason)
+    return search.recommended
+
+
 def _first(reasons: Sequence[str | None]) -> str | None:
     return next((reason for reason in reasons if reason), None)
-
-
-class _Lookahead:
-    """Makes the next batch in a thread while the device computes; on the CPU both would want the same cores."""
-
-    def __init__(self, source: BatchSource, is_on: bool) -> None:
-        self.source = source
-        self.pool = ThreadPoolExecutor(1, "batches") if is_on else None
-        self.next: tuple[int, Future[Batch]] | None = None
-
-    def __getitem__(self, index: int) -> Batch:
-        if self.pool is None:
-            return self.source[index]
-        batch = self.next[1].result() if self.next and self.next[0] == index else self.source[index]
-        self.next = (index + 1, self.pool.submit(self.source.__getitem__, index + 1))
-        return batch
-
-    def close(self) -> None:
-        """Let the thread go."""
-        if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)

@@ -1,7 +1,7 @@
 """The learning-rate range test: a short sweep over rates that leaves everything as it was.
 
-Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; the choice of the steepest
-descent follows fastai's `lr_find`.
+Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; the choice of the
+steepest descent follows fastai's `lr_find`.
 """
 
 import hashlib
@@ -59,9 +59,9 @@ class RateSearch:
 
 
 def find_rate(stepper: Stepper, source: BatchSource) -> RateSearch:
-    """Raise the rate from 1e-7 to 1 over 100 steps, keeping the ratios of the groups, and recommend a peak rate.
+    """Raise the rate from 1e-7 to 1 over 100 steps, with the ratios of the groups, and recommend a peak rate.
 
-    Model, optimizer, loss scaler and every generator are afterwards what they were, to the byte; also after an error.
+    Model, optimizer, loss scaler and every generator are afterwards what they were, to the byte.
     """
     fabric, model = stepper.fabric, stepper.model
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
@@ -134,7 +134,7 @@ def _restored(stepper: Stepper) -> Iterator[None]:
 
 
 def make_key(stepper: Stepper, section: StageSection, seed: int, fingerprint: str) -> dict[str, Any]:
-    """Return all that the recommendation depends on; two fits share a cached rate only if all of it is equal."""
+    """Return all that the recommendation depends on; fits share a cached rate only if all of it is equal."""
     module = bare(stepper.model)
     task = type(stepper.task)
     return {

@@ -23,15 +23,12 @@ def make_optimizer(
 ) -> torch.optim.AdamW:
     """Return AdamW over the parameters that train; parameters whose rate is scaled by 0 are frozen.
 
-    The last glob of `optim.groups` that matches a parameter's name decides; one that matches nothing is an InputError.
-    Without a weight decay of its own in a group, a parameter decays only if it is a matrix of a layer: biases,
+    The last glob of `optim.groups` that matches a name decides; InputError for a glob that matches none.
+    Without a weight decay of its own in a group, a parameter decays only if it is a layer's matrix: biases,
     norms and embeddings do not. Each group carries `scale`, what `set_rate` multiplies the rate by.
     `fused` must be False with an fp16 loss scaler, which has to see the gradients before the update.
     """
-    names = [name for name, _ in model.named_parameters()]
-    for pattern in optim.groups:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise InputError(f"optim.groups: {pattern!r} matches no parameter{_nearest(pattern, names)}")
+    _check_globs(model, optim)
     groups: dict[tuple[float, float], list[tuple[str, nn.Parameter]]] = {}
     spared = _undecayed(model)
     for name, parameter in model.named_parameters():
@@ -39,26 +36,26 @@ def make_optimizer(
         if section.learning_rate_scale == 0:
             parameter.requires_grad_(False)
         if parameter.requires_grad:
-            decay = optim.weight_decay if name not in spared else 0.0
+            decay = 0.0 if name in spared else optim.weight_decay
             decay = decay if section.weight_decay is None else section.weight_decay
             groups.setdefault((section.learning_rate_scale, decay), []).append((name, parameter))
     if not groups:
         raise InputError("optim.groups: every parameter is frozen, so there is nothing to train")
-    return torch.optim.AdamW(
-        [
-            {"params": named, "weight_decay": decay, "scale": scale}
-            for (scale, decay), named in groups.items()
-        ],
-        lr=rate,
-        betas=optim.betas,
-        fused=fused,
-    )
+    named = [{"params": members, "weight_decay": d, "scale": s} for (s, d), members in groups.items()]
+    return torch.optim.AdamW(named, lr=rate, betas=optim.betas, fused=fused)
 
 
 def set_rate(optimizer: Any, rate: float) -> None:
     """Set the rate of every group, keeping the ratios between them."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["scale"]
+
+
+def _check_globs(model: nn.Module, optim: OptimSection) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    for pattern in optim.groups:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise InputError(f"optim.groups: {pattern!r} matches no parameter{_nearest(pattern, names)}")
 
 
 def _section_of(name: str, optim: OptimSection) -> GroupSection:
@@ -86,7 +83,7 @@ def _nearest(pattern: str, names: Iterable[str]) -> str:
 
 
 def make_average(model: nn.Module, decay: float) -> AveragedModel:
-    """Return a copy of the model whose parameters follow as an exponential average and whose buffers are copied."""
+    """Return a copy of the model whose parameters follow as an exponential average; buffers are copied."""
     averaging = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return AveragedModel(model, multi_avg_fn=averaging)
 
@@ -106,9 +103,9 @@ class Corrections:
 
 
 def make_corrections(loss: LossSection, label: np.ndarray, classes: int) -> Corrections:
-    """Turn the `loss` section into class weights, sampler, focal exponent and smoothing for labels [N] (-1 is none).
+    """Turn the `loss` section into class weights, sampler, focal exponent and smoothing; label is [N], or -1.
 
-    Two or more corrections for rare classes correct the same thing twice: that is logged and returned as a warning.
+    Two or more corrections for rare classes correct the same twice: a warning, logged and returned.
     """
     named = {
         "class_weights: balanced": loss.class_weights == "balanced",

@@ -27,10 +27,10 @@ def predict(
     micro: MicroBatches | None = None,
     interrupt: Callable[[], None] = lambda: None,
 ) -> tuple[Arrays, Arrays, float]:
-    """Return named scores [N, ...], named targets [N, ...] and the mean loss, in the order of the source's epoch 0.
+    """Return named scores [N, ...], named targets [N, ...] and the mean loss, in the order of the source.
 
-    The model runs as the exported one will: in its own precision, without autocast, in evaluation mode. Several
-    devices share the batches and all of them get all rows. `interrupt` is called between batches, and may raise.
+    The model runs as the exported one will: in its own precision, without autocast, in evaluation mode.
+    Several devices share the batches and each gets all rows. `interrupt` runs between batches, and may raise.
     """
     module, micro = bare(model), micro or MicroBatches()
     was_training = module.training

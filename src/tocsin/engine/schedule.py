@@ -15,8 +15,9 @@ def warmup_steps(optim: OptimSection, total: int) -> int:
 def rate_factor(optim: OptimSection, step: int, total: int) -> float:
     """Return what the peak rate is multiplied by in the step after `step` steps: a pure function.
 
-    It rises linearly from 1 / warm-up steps to 1, so no step is wasted at rate 0; then it stays, or falls along half a
-    cosine to `final_scale`. Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts.
+    It rises linearly from 1 / warm-up steps, so no step is wasted at rate 0; then it stays, or falls along
+    half a cosine to `final_scale`.
+    Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts.
     """
     warm = warmup_steps(optim, total)
     if step < warm:

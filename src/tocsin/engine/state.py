@@ -1,4 +1,4 @@
-"""All that changes while a stage is fitted, so that a checkpoint can hold it and a resumed fit goes on to the bit."""
+"""All that changes while a stage is fitted, and so what a checkpoint holds."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -70,7 +70,7 @@ class FitState:
         return take_weights(self.judged, self.stage.adapters_only)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything in types that `torch.load(weights_only=True)` reads. Every device must call it."""
+        """Return everything, in types that `torch.load(weights_only=True)` reads; all devices call it."""
         return {
             "stage": self.stage.name,
             "section": self.stage.section.model_dump(mode="json"),
@@ -112,10 +112,8 @@ class FitState:
         then = {"stage": state["stage"], "seed": state["seed"], **state["section"]}
         for name in now:
             if name not in FREE_TO_CHANGE and now[name] != then.get(name):
-                raise InputError(
-                    f"stage {self.stage.name!r} cannot go on: {name} was {then.get(name)!r} and is {now[name]!r};"
-                    " run without --resume"
-                )
+                changed = f"{name} was {then.get(name)!r}, is {now[name]!r}"
+                raise InputError(f"stage {self.stage.name!r} cannot go on: {changed}; run without --resume")
 
 
 SCALARS = ("step", "evaluated", "rollbacks", "loss_sum", "count", "stopped")
@@ -124,7 +122,7 @@ SCALARS = ("step", "evaluated", "rollbacks", "loss_sum", "count", "stopped")
 def make_state(
     fabric: Fabric, stage: Stage, seed: int, warm: Mapping[str, Mapping[str, torch.Tensor]], micro: int | None
 ) -> FitState:
-    """Seed the generators, build the model, warm-start it and set everything up; the peak rate is not known yet."""
+    """Seed, build the model, warm-start it and set everything up; the peak rate is not known yet."""
     seed_generators(seed)
     module = stage.task.build()
     warm_start(module, stage.init, warm)

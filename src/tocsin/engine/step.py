@@ -1,14 +1,16 @@
 """One optimizer step: the only place in tocsin where gradients are made.
 
-The loss of a step is the sum over all micro-batches of all devices, divided by the count of its terms. The count is
-known before the first forward pass, so accumulation, ragged batches, data parallelism and smaller micro-batches
-after an out-of-memory error all give the same gradient.
+The loss of a step is the sum over all micro-batches of all devices, divided by the count of its terms. The
+count is known before the first forward pass, so accumulation, ragged batches, data parallelism and smaller
+micro-batches after an out-of-memory error all give the same gradient.
 
 Shape legend: P parameters with a gradient.
 """
 
 import gc
+import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one optimizer step did. With several devices loss, count and norms are of all, `outputs` of this one."""
+    """What one optimizer step did. Loss, count and norms are of all devices, `outputs` of this one."""
 
     loss: float
     """Mean over the terms."""
@@ -67,35 +69,33 @@ def train_step(
     names, norms = block_norms(model)
     rows, summaries = summarise(seen)
     # The one wait for the device in a step.
-    numbers = torch.cat([loss_sum.double().reshape(1), norms, summaries.to(norms.device).flatten()]).tolist()
-    norm = numbers[1 + len(names)]
+    parts = (loss_sum.double().reshape(1), norms, summaries.to(norms.device).flatten())
+    loss, *numbers = torch.cat(parts).tolist()
+    norm, tail = numbers[len(names)], numbers[len(names) + 1 :]
     taken = _update(model, optimizer, scaler, norm, optim.clip_norm)
-    clipped = norm if optim.clip_norm is None else min(norm, optim.clip_norm)
-    tail = numbers[2 + len(names) :]
     return StepResult(
-        loss=_sum_over_devices(fabric, numbers[0]) / (count or 1.0),
+        loss=_sum_over_devices(fabric, loss) / (count or 1.0),
         count=count,
         norm_before=norm,
-        norm_after=clipped if taken else norm,
-        blocks=dict(zip(names, numbers[1 : 1 + len(names)], strict=True)),
+        norm_after=min(norm, optim.clip_norm or norm) if taken else norm,
+        blocks=dict(zip(names, numbers, strict=False)),
         skipped=not taken,
         scale=scale,
-        outputs=read_summaries(rows, [tail[i : i + 4] for i in range(0, len(tail), 4)]),
+        outputs=read_summaries(rows, tail),
         seconds=time.perf_counter() - started,
     )
 
 
 def block_norms(model: nn.Module) -> tuple[list[str], Tensor]:
-    """Return the top-level prefixes of parameters with a gradient, and float64 [blocks + 1] norms, the last global."""
+    """Return top-level prefixes of parameters with a gradient, and [blocks + 1] norms, global last."""
     named = [(name, p.grad) for name, p in bare(model).named_parameters() if p.grad is not None]
     if not named:
         return [], torch.zeros(1, dtype=torch.float64)
-    prefixes = [name.partition(".")[0] for name, _ in named]
-    blocks = {prefix: i for i, prefix in enumerate(dict.fromkeys(prefixes))}
+    # A module lists its parameters block after block.
+    blocks = Counter(name.partition(".")[0] for name, _ in named)
     square_P = torch.stack(torch._foreach_norm([grad for _, grad in named])).double().square()
-    block_P = torch.tensor([blocks[prefix] for prefix in prefixes], device=square_P.device)
-    squares = square_P.new_zeros(len(blocks)).index_add_(0, block_P, square_P)
-    return list(blocks), torch.cat([squares, squares.sum().reshape(1)]).sqrt()
+    squares = [square_P.sum(), *(part.sum() for part in square_P.split(list(blocks.values())))]
+    return list(blocks), torch.stack([*squares[1:], squares[0]]).sqrt()
 
 
 def bare(model: nn.Module) -> nn.Module:
@@ -106,7 +106,7 @@ def bare(model: nn.Module) -> nn.Module:
 
 def _update(model: nn.Module, optimizer: Any, scaler: Any, norm: float, clip_norm: float | None) -> bool:
     """Clip and step; tell whether the weights changed."""
-    if norm != norm or norm == float("inf"):
+    if not math.isfinite(norm):
         if scaler is not None:
             scaler.update()
         return False

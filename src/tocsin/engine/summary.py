@@ -1,4 +1,4 @@
-"""What a model's outputs look like, in a few numbers: cheap ones at every step, telling ones at every evaluation.
+"""A model's outputs in a few numbers: cheap ones at each step, telling ones at each evaluation.
 
 Shape legend: B rows, K columns of an output, S numbers of a summary.
 """
@@ -39,15 +39,15 @@ class Judgement:
     std: float
     share: float
     minority: float
-    """Share of the rows whose truth is not what the output mostly predicts, or that share's complement if smaller."""
+    """Share of the rows whose truth is the mostly predicted class, or of the others if that is smaller."""
     correlation: float
     """Between the score for the mostly predicted class and the truth; 0 where either is constant."""
     excess: float
-    """Mean loss in nats minus the entropy of the truth: below 0 is better than knowing the class shares only."""
+    """Mean loss in nats minus the entropy of the truth: below 0 is better than knowing the class shares."""
 
 
 def target_name(output: str) -> str:
-    """Return the target that an output is compared with: `label` for `logit`, else the one of the same name."""
+    """Return the target that an output is compared with: `label` for `logit`, else that of the same name."""
     return "label" if output == "logit" else output
 
 
@@ -60,7 +60,7 @@ class Seen:
 
 
 def keep(scores: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Seen:
-    """Keep the outputs with one or two axes, at most `COLUMNS` wide, and their one-axis targets; nothing is copied."""
+    """Keep the outputs with one or two axes, at most `COLUMNS` wide, and their targets; nothing is copied."""
     kept = {
         k: v.detach() for k, v in scores.items() if v.ndim in (1, 2) and v.is_floating_point() and v.numel()
     }
@@ -71,7 +71,7 @@ def keep(scores: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Seen:
 
 
 def summarise(seen: Sequence[Seen]) -> tuple[dict[str, int], Tensor]:
-    """Return rows per output, and [outputs, S] float64 on the device: the caller chooses when to wait for it."""
+    """Return rows per output, and [outputs, S] float64 on the device: the caller chooses when to wait."""
     names = list(dict.fromkeys(name for part in seen for name in part.scores))
     rows, numbers = {}, []
     for name in names:
@@ -83,9 +83,13 @@ def summarise(seen: Sequence[Seen]) -> tuple[dict[str, int], Tensor]:
     return rows, torch.stack(numbers) if numbers else torch.zeros(0, 4, dtype=torch.float64)
 
 
-def read_summaries(rows: Mapping[str, int], numbers: Sequence[Sequence[float]]) -> dict[str, OutputSummary]:
-    """Name what `summarise` computed."""
-    return {name: OutputSummary(rows[name], *values) for name, values in zip(rows, numbers, strict=True)}
+def read_summaries(rows: Mapping[str, int], numbers: Sequence[float]) -> dict[str, OutputSummary]:
+    """Name what `summarise` computed, from its numbers in a row."""
+    width = len(numbers) // max(len(rows), 1)
+    return {
+        name: OutputSummary(count, *numbers[i * width : (i + 1) * width])
+        for i, (name, count) in enumerate(rows.items())
+    }
 
 
 def judge(scores: Arrays, targets: Arrays) -> dict[str, Judgement]:

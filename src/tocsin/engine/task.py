@@ -64,7 +64,7 @@ class Stage:
     section: StageSection
     init: tuple[WarmStart, ...] = ()
     adapters_only: bool = False
-    """Leave frozen parameters out of checkpoints and weight files: `build` makes them again (a large base under LoRA)."""
+    """Leave frozen parameters out of all files: `build` makes them again, such as a base under LoRA."""
 
 
 @dataclass(frozen=True)

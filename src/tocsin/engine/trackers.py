@@ -1,4 +1,4 @@
-"""Observers that send a fit's numbers to TensorBoard and MLflow, under the names that the source systems used.
+"""Observers that send a fit's numbers to TensorBoard and MLflow, under the names of the source systems.
 
 Both libraries are imported when a tracker is made, not before.
 """
@@ -18,7 +18,7 @@ FLUSH_AT = 500
 
 
 def event_metrics(event: Event, log_every: int) -> tuple[int, dict[str, float]]:
-    """Return (step, name -> finite number) of an event; nothing for steps between two multiples of `log_every`."""
+    """Return (step, name -> finite number) of an event; nothing between multiples of `log_every`."""
     if isinstance(event, StepDone) and event.step % log_every == 0:
         return event.step, numbers(_step_metrics(event))
     if isinstance(event, EvalDone):

@@ -28,6 +28,8 @@ from tocsin.metrics.thresholds import Threshold, choose_threshold
 
 COMPARED = ("roc_auc", "recall")
 DAILY_NEGATIVES = 1_000_000
+SHORTCUT = 0.02
+"""The alarm of gate F2: what one column reaches is this close to the model."""
 CATEGORY, NOVELTY = "category", "in training"
 
 
@@ -164,11 +166,22 @@ def conclude(report: EvaluationReport) -> tuple[str, ...]:
     lines = [f"{ranked[0]} has the highest ROC-AUC, {best.value:.4f} ({_range(best)})."]
     for metric, words in (("roc_auc", "ROC-AUC"), ("recall", "recall at the operating point")):
         lines += _against_baselines(report, metric, words)
+    lines += _shortcut(report)
     for found in report.comparisons:
         if report.models[found.other].kind == "model":
             words = {"roc_auc": "ROC-AUC", "recall": "recall at the operating point"}[found.metric]
             lines.append(f"{_verdict(found)} in {words} ({_difference(found)}).")
     return tuple(lines)
+
+
+def _shortcut(report: EvaluationReport) -> list[str]:
+    stumps = [c for c in report.comparisons if c.other == "stump" and c.metric == "roc_auc"]
+    return [
+        f"One column alone comes within 2 points of {report.primary} in ROC-AUC ({_difference(c)}):"
+        " look for a shortcut in the data."
+        for c in stumps
+        if c.difference.value is not None and c.difference.value < SHORTCUT
+    ]
 
 
 def _against_baselines(report: EvaluationReport, metric: str, words: str) -> list[str]:

@@ -69,9 +69,9 @@ def sum_categorical_cross_entropy(
 
 
 def loss_terms(label_B: Tensor, weight_K: Tensor | None = None, mask_B: Tensor | None = None) -> Tensor:
-    """Return float64 [B], what the loss of each row is divided by: its class weight, or 1; 0 where it is left out.
+    """Return float64 [B], what each row adds to the count: its class weight, or 1; 0 where it is left out.
 
-    With it the mean over a step equals torch's weighted mean. Labels are indices (or 0.0 and 1.0); -1 is left out.
+    With it the mean over a step is torch's weighted mean. Labels are indices, or 0.0 and 1.0; -1 is left out.
     """
     label_B = label_B.long()
     terms_B = (label_B >= 0).double()
@@ -81,9 +81,9 @@ def loss_terms(label_B: Tensor, weight_K: Tensor | None = None, mask_B: Tensor |
 
 
 def balanced_weights(label_B: Tensor, classes: int) -> Tensor:
-    """Return float32 [K] weights by inverse frequency, 1 on average over the rows; 0 for classes without a row.
+    """Return float32 [K] weights by inverse frequency, 1 on average over rows; 0 for a class without rows.
 
-    Source: King and Zeng 2001, "Logistic Regression in Rare Events Data"; scikit-learn's `class_weight="balanced"`.
+    Source: King and Zeng 2001, "Logistic Regression in Rare Events Data", section 4.2.
     """
     count_K = torch.bincount(label_B[label_B >= 0].long(), minlength=classes).double()
     present = (count_K > 0).sum()

@@ -37,11 +37,14 @@ def png(figure: Figure) -> bytes:
 
 def _panels(count: int, width: float = 10.0, height: float = 4.4) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = [figure.add_subplot(1, count, i + 1) for i in range(count)]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.25)
-    return figure, axes
+    return figure, [_adorn(figure.add_subplot(1, count, i + 1)) for i in range(count)]
+
+
+def _adorn(axis: Axes) -> Axes:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.25)
+    axis.set_axisbelow(True)
+    return axis
 
 
 def draw_roc(models: Models) -> Figure:
@@ -49,8 +52,9 @@ def draw_roc(models: Models) -> Figure:
     figure, (whole, low) = _panels(2)
     for i, (name, model) in enumerate(models.items()):
         x, y = np.array(model.roc.x), np.array(model.roc.y)
-        whole.plot(x, y, color=COLORS[i % len(COLORS)], lw=2.2 if i == 0 else 1.2, label=name)
-        low.plot(np.maximum(x, 1e-5), y, color=COLORS[i % len(COLORS)], lw=2.2 if i == 0 else 1.2)
+        color, width = COLORS[i % len(COLORS)], 2.2 if i == 0 else 1.2
+        whole.plot(x, y, color=color, lw=width, label=name)
+        low.step(np.maximum(x, 1e-5), y, where="post", color=color, lw=width)  # a line would promise more
     whole.plot([0, 1], [0, 1], color="#999999", lw=0.8, ls=":")
     low.set(xscale="log", xlim=(1e-4, 1), title="the same, at low rates")
     for rate in FALSE_POSITIVE_RATES.values():
@@ -63,12 +67,11 @@ def draw_roc(models: Models) -> Figure:
 
 
 def draw_pr(models: Models) -> Figure:
-    """Draw precision against recall."""
-    figure, (axis,) = _panels(1, width=5.6)
+    """Draw precision against recall, in steps, as the area under it is counted."""
+    figure, (axis,) = _panels(1, width=4.9, height=3.8)
     for i, (name, model) in enumerate(models.items()):
-        axis.plot(
-            model.pr.x, model.pr.y, color=COLORS[i % len(COLORS)], lw=2.2 if i == 0 else 1.2, label=name
-        )
+        color, width = COLORS[i % len(COLORS)], 2.2 if i == 0 else 1.2
+        axis.step(model.pr.x, model.pr.y, where="pre", color=color, lw=width, label=name)
     axis.set(
         title="precision and recall", xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02)
     )
@@ -85,7 +88,7 @@ def draw_reliability(models: Models) -> Figure:
         x, y = [b.probability for b in bins], [b.share for b in bins]
         axis.plot(x, y, "o-", color=COLORS[i % len(COLORS)], lw=2.2 if i == 0 else 1.0, ms=4, label=name)
     axis.set(title="calibration", xlabel="mean probability in the bin", ylabel="share of positives")
-    axis.legend(loc="upper left", frameon=False)
+    axis.legend(loc="lower right", frameon=False, fontsize="small")
     first = next(iter(models))
     bins = models[first].reliability
     rows.bar([b.probability for b in bins], [b.rows for b in bins], width=0.04, color=COLORS[0])
@@ -97,7 +100,7 @@ def draw_reliability(models: Models) -> Figure:
 
 def draw_confusion(model: BinaryEvaluation, labels: tuple[str, str] = ("negative", "positive")) -> Figure:
     """Draw the counts, coloured by their share of the true class."""
-    figure, (axis,) = _panels(1, width=4.6)
+    figure, (axis,) = _panels(1, width=3.8, height=3.8)
     counts = np.array(model.confusion.matrix())
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -123,7 +126,7 @@ def draw_slices(lines: Sequence[SliceScore]) -> Figure | None:
         values, places, xerr=_whiskers([s.recall for s in shown]), fmt="none", ecolor="#222222", lw=1
     )
     axis.set_yticks(places, [f"{s.by}: {s.name} ({s.positives:,})" for s in shown])
-    axis.set(xlim=(0, 1.0), xlabel="recall at the threshold (pale: too few rows)", title="recall per slice")
+    axis.set(xlim=(0, 1.02), xlabel="recall at the threshold (pale: too few rows)", title="recall per slice")
     return figure
 
 
@@ -171,17 +174,30 @@ def _whiskers(found: Sequence[Estimate]) -> np.ndarray:
 
 
 def draw_training(histories: Mapping[str, pl.DataFrame]) -> Figure | None:
-    """Draw losses and the value that `best` follows, from `metrics_history.csv`; None without any."""
-    drawn = {name: table for name, table in histories.items() if len(table)}
-    if not drawn:
+    """Draw losses and the value that `best` follows, a row per stage; None without any.
+
+    histories: `model/stage` -> the table of `metrics_history.csv`.
+    """
+    stages: dict[str, dict[str, pl.DataFrame]] = {}
+    for name, table in histories.items():
+        model, _, stage = name.rpartition("/")
+        if len(table):
+            stages.setdefault(stage, {})[model or stage] = table
+    if not stages:
         return None
-    figure, (loss, value) = _panels(2)
-    for i, (name, table) in enumerate(drawn.items()):
+    figure = Figure(figsize=(10.0, 3.6 * len(stages)), layout="constrained")
+    for row, (stage, tables) in enumerate(stages.items()):
+        loss, value = (_adorn(figure.add_subplot(len(stages), 2, 2 * row + i)) for i in (1, 2))
+        _draw_stage(loss, value, tables)
+        loss.set(title=f"{stage}: loss (dashed: training)", xlabel="step")
+        value.set(title=f"{stage}: value that the best weights follow", xlabel="step")
+        loss.legend(frameon=False, fontsize="small")
+    return figure
+
+
+def _draw_stage(loss: Axes, value: Axes, tables: Mapping[str, pl.DataFrame]) -> None:
+    for i, (model, table) in enumerate(tables.items()):
         color, mark = COLORS[i % len(COLORS)], "." if len(table) < 60 else ""
         loss.plot(table["step"], table["train_loss"], color=color, ls="--", lw=1, marker=mark)
-        loss.plot(table["step"], table["val_loss"], color=color, lw=1.6, marker=mark, label=name)
-        value.plot(table["step"], table["value"], color=color, lw=1.6, marker=mark, label=name)
-    loss.set(title="loss (dashed: training)", xlabel="step")
-    value.set(title="value that `best` follows", xlabel="step")
-    loss.legend(frameon=False, fontsize="small")
-    return figure
+        loss.plot(table["step"], table["val_loss"], color=color, lw=1.6, marker=mark, label=model)
+        value.plot(table["step"], table["value"], color=color, lw=1.6, marker=mark)

@@ -44,6 +44,9 @@ class Proof:
 def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key: Path | None) -> Artifact:
     """Seal a member into `folder`; CheckFailed when serving would see other features than training did."""
     check_skew(member, prepared, proof.test.columns)
+    if proof.evaluation.models[proof.evaluation.primary].threshold > 1:
+        rate = member.job.recipe.evaluation.max_false_positive_rate
+        raise CheckFailed(f"only flagging nothing keeps the false-positive rate at {rate}; nothing was packaged")
     manifest = _manifest(member, prepared, proof)
     files = _files(member, prepared, proof)
     card = write_card(manifest, proof.evaluation.model_dump(mode="json"), _readme(prepared))
@@ -117,7 +120,7 @@ def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
             negative=prepared.detector.negative,
             categories=member.parts.categories,
             temperature=member.temperature,
-            threshold=min(primary.threshold, 1.0),
+            threshold=primary.threshold,
         ),
         metrics={name: estimate.model_dump() for name, estimate in primary.metrics.items()},
         data=_data_facts(prepared),

@@ -26,7 +26,7 @@ from tocsin.workflows.figures import (
 )
 
 PAGE = "report.html"
-HISTORY = "metrics_history.csv"
+HISTORY, PLOTTED = "metrics_history.csv", ("step", "train_loss", "val_loss", "value")
 METRIC_WORDS = {
     "roc_auc": "ROC-AUC",
     "pr_auc": "PR-AUC",
@@ -49,7 +49,7 @@ def write_report(folder: Path, evaluation: Mapping[str, Any], audit: Mapping[str
     """
     report = EvaluationReport.model_validate(evaluation)
     checks = None if audit is None else AuditReport.model_validate(audit)
-    names = [report.primary, *(name for name in report.models if name != report.primary)]
+    names = sorted(report.models, key=lambda n: (n != report.primary, report.models[n].kind == "baseline"))
     models = {name: report.models[name] for name in names}
     primary = models[report.primary]
     _write_named(folder / "reports", report.primary, primary, _moment(report.provenance.created_at))
@@ -153,5 +153,6 @@ def _histories(folder: Path) -> dict[str, pl.DataFrame]:
     found = {}
     for path in sorted(folder.rglob(HISTORY)):
         name = "/".join(part for part in path.parent.relative_to(folder).parts if part != "models")
-        found[name or "run"] = pl.read_csv(path, infer_schema_length=None)
+        table = pl.read_csv(path, infer_schema=False)
+        found[name or "run"] = table.select(pl.col(PLOTTED).cast(pl.Float64, strict=False))
     return found

@@ -19,6 +19,7 @@ from tocsin.data.sources import write_quarantine
 from tocsin.data.splits import Fold
 from tocsin.metrics.comparison import Scores, Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
+from tocsin.metrics.thresholds import needed_negatives
 from tocsin.workflows.members import Job, Member, Parts, encode_parts, fit_member
 from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
@@ -104,10 +105,21 @@ def train_run(prepared: Prepared, fold: Fold, seed: int, options: TrainOptions, 
         tell(f"{folder}: sealed already")
         return _finished(folder, fold, seed)
     tell(f"{folder}: {len(fold.train):,} rows to train, {len(fold.valid):,} to choose, {len(fold.test):,} to test")
+    _check_negatives(prepared, fold, recipe.evaluation.max_false_positive_rate)
     name = "-".join(filter(None, [fold.name if len(prepared.folds) > 1 else "", f"seed_{seed}"]))
     with tracked(recipe, name, {"fold": fold.name, "data_fingerprint": fold.fingerprint}) as tracking:
         job = Job(recipe.evaluation.model, recipe, folder, seed, options.resume, fold.fingerprint, tracking)
         return _run(prepared, fold, job, options, tell)
+
+
+def _check_negatives(prepared: Prepared, fold: Fold, rate: float) -> None:
+    """Refuse before training what could not be judged after it."""
+    have, need = int((prepared.dataset.label[fold.valid] == 0).sum()), needed_negatives(rate)
+    if have < need:
+        raise InputError(
+            f"a false-positive rate of {rate} needs {need:,} negative validation rows and there are {have:,}: "
+            "add rows, or raise split.valid or evaluation.max_false_positive_rate"
+        )
 
 
 def _run(prepared: Prepared, fold: Fold, job: Job, options: TrainOptions, tell: Tell) -> RunResult:
