@@ -33,7 +33,9 @@ def main() -> None:
     ratio = statistics.median(a / b for a, b in pairs)
     best = [max(side) for side in zip(*pairs, strict=True)]
     table = [("tocsin ArrayBatches", best[0], ratio), ("torch DataLoader, defaults", best[1], 1.0)]
-    notes = [f"{ROWS:,} rows of 42 features, batch {BATCH}, {ROUNDS} rounds in turns; best rate, median ratio; aim ≥ 20"]
+    notes = [
+        f"{ROWS:,} rows of 42 features, batch {BATCH}, {ROUNDS} rounds in turns; best rate, median ratio; aim ≥ 20"
+    ]
     publish("batches", ["source", "rows/s", "times the DataLoader"], table, notes)
 
 

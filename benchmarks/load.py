@@ -19,7 +19,9 @@ class Load:
 
 def http_post(path: str, body: bytes) -> bytes:
     """Return the bytes of one request."""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    kind = ("Content-Type: application/json", f"Content-Length: {len(body)}")
+    lines = (f"POST {path} HTTP/1.1", "Host: 127.0.0.1", *kind)
+    head = "\r\n".join([*lines, "", ""])
     return head.encode() + body
 
 
@@ -31,7 +33,11 @@ def run_load(port: int, request: bytes, *, connections: int, seconds: float) -> 
 async def _run(port: int, request: bytes, connections: int, seconds: float) -> Load:
     stop = time.perf_counter() + seconds
     start = time.perf_counter()
-    times = [t for part in await asyncio.gather(*(_connection(port, request, stop) for _ in range(connections))) for t in part]
+    times = [
+        t
+        for part in await asyncio.gather(*(_connection(port, request, stop) for _ in range(connections)))
+        for t in part
+    ]
     elapsed = time.perf_counter() - start
     p50, p95, p99 = np.percentile(np.array(times) * 1000, (50, 95, 99))
     return Load(len(times) / elapsed, float(p50), float(p95), float(p99))

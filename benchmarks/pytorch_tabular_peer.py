@@ -40,17 +40,34 @@ def main() -> None:
         frame[f"c{i}"] = rng.integers(3, n, rows).astype(str)
     frame["label"] = (numeric[:, 0] + numeric[:, 1] * numeric[:, 2] > 0).astype(int)
     model = TabularModel(
-        data_config=DataConfig(target=["label"], continuous_cols=list(frame.columns[:NUMERIC]), categorical_cols=["c0", "c1", "c2"]),
+        data_config=DataConfig(
+            target=["label"],
+            continuous_cols=list(frame.columns[:NUMERIC]),
+            categorical_cols=["c0", "c1", "c2"],
+        ),
         model_config=FTTransformerConfig(
-            task="classification", input_embed_dim=128, num_heads=8, num_attn_blocks=4, ff_hidden_multiplier=3,
-            transformer_activation="ReGLU", batch_norm_continuous_input=False,
+            task="classification",
+            input_embed_dim=128,
+            num_heads=8,
+            num_attn_blocks=4,
+            ff_hidden_multiplier=3,
+            transformer_activation="ReGLU",
+            batch_norm_continuous_input=False,
         ),
         optimizer_config=OptimizerConfig(optimizer="AdamW"),
         trainer_config=TrainerConfig(
-            batch_size=batch, max_epochs=1, accelerator="cpu", early_stopping=None, checkpoints=None, load_best=False,
-            progress_bar="none", gradient_clip_val=1.0, trainer_kwargs={"enable_model_summary": False, "limit_val_batches": 0, "num_sanity_val_steps": 0},
+            batch_size=batch,
+            max_epochs=1,
+            accelerator="cpu",
+            early_stopping=None,
+            checkpoints=None,
+            load_best=False,
+            progress_bar="none",
+            gradient_clip_val=1.0,
+            trainer_kwargs={"enable_model_summary": False, "limit_val_batches": 0, "num_sanity_val_steps": 0},
         ),
-        verbose=False, suppress_lightning_logger=True,
+        verbose=False,
+        suppress_lightning_logger=True,
     )
     times: list[float] = []
     from pytorch_lightning import Callback

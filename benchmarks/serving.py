@@ -47,8 +47,15 @@ def make_artifact(folder: Path) -> Artifact:
 
     data = make(folder, 0)
     recipe = folder / "bench.yaml"
-    recipe.write_text(f"detector: intrusion\nname: bench\noutput: {folder}\ndata: {{sample: flow, train: [{data}]}}\n")
-    sets = ["stages.pretrain.length=0 steps", "stages.finetune.length=20 steps", "evaluation.baselines=[]", "evaluation.resamples=100"]
+    recipe.write_text(
+        f"detector: intrusion\nname: bench\noutput: {folder}\ndata: {{sample: flow, train: [{data}]}}\n"
+    )
+    sets = [
+        "stages.pretrain.length=0 steps",
+        "stages.finetune.length=20 steps",
+        "evaluation.baselines=[]",
+        "evaluation.resamples=100",
+    ]
     sets += ["data.limit=4000"]
     result = train_recipe(recipe, sets, TrainOptions(variants=False), lambda message: None)
     assert detector.runtime == "onnx"
@@ -58,7 +65,9 @@ def make_artifact(folder: Path) -> Artifact:
 def encode_sample(artifact: Artifact, sample: dict[str, object]) -> Arrays:
     """Return the arrays of one raw sample, as the peers want them."""
     detector = load_detector("intrusion")
-    encoder = detector.load_encoder({k.removeprefix("encoder/"): v for k, v in artifact.files.items() if k.startswith("encoder/")})
+    encoder = detector.load_encoder(
+        {k.removeprefix("encoder/"): v for k, v in artifact.files.items() if k.startswith("encoder/")}
+    )
     kind = detector.schemas[artifact.manifest.sample].sample
     return encoder.encode(tabulate([kind.model_validate(sample)], kind))
 
@@ -66,7 +75,9 @@ def encode_sample(artifact: Artifact, sample: dict[str, object]) -> Arrays:
 @contextmanager
 def running(command: list[str], port: int, health: str) -> Iterator[None]:
     """Run a server until the block ends; waits until it answers."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         try:
             deadline = time.monotonic() + 120
             while not _answers(f"http://127.0.0.1:{port}{health}"):
@@ -96,13 +107,15 @@ def main() -> None:
         loads: dict[str, list[Load]] = {server.name: [] for server in servers}
         for round_ in range(ROUNDS + 1):
             for server in servers:
-                found = run_load(server.port, server.request, connections=CONNECTIONS, seconds=SECONDS if round_ else 1.0)
+                found = run_load(
+                    server.port, server.request, connections=CONNECTIONS, seconds=SECONDS if round_ else 1.0
+                )
                 loads[server.name] += [found] if round_ else []
         ours = loads[servers[0].name]
         table = [_row(name, found, ours) for name, found in loads.items()]
         table += _batch_rows(servers[0], artifact)
     notes = [
-        f"{CONNECTIONS} kept-alive connections, {ROUNDS} rounds of {SECONDS:.0f} s in turns on loopback, load program on the same cores",
+        f"{CONNECTIONS} kept-alive connections, {ROUNDS} rounds of {SECONDS:.0f} s in turns, load from the same cores",
         "ratio: median over rounds of tocsin's requests/s over the other's; aims: bare ≥ 0.85, MLflow ≥ 4",
         "tocsin validates the raw record, encodes it and builds the verdict; the peers are sent encoded arrays",
     ]
@@ -118,15 +131,33 @@ def start_all(stack: ExitStack, folder: Path, artifact: Artifact, sample: dict[s
     ports = [free_port() for _ in range(3)]
     path = next(folder.glob("bench/**/artifact"))
     python = [sys.executable, "-m"]
-    stack.enter_context(running([*python, "tocsin", "serve", str(path), "--port", str(ports[0])], ports[0], "/health/ready"))
-    stack.enter_context(running([*python, "benchmarks.bare_app", str(model), str(ports[1])], ports[1], "/docs"))
-    serve = ["mlflow", "models", "serve", "-m", str(folder / "mlflow"), "-p", str(ports[2]), "--env-manager", "local"]
+    stack.enter_context(
+        running([*python, "tocsin", "serve", str(path), "--port", str(ports[0])], ports[0], "/health/ready")
+    )
+    stack.enter_context(
+        running([*python, "benchmarks.bare_app", str(model), str(ports[1])], ports[1], "/docs")
+    )
+    serve = [
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(folder / "mlflow"),
+        "-p",
+        str(ports[2]),
+        "--env-manager",
+        "local",
+    ]
     stack.enter_context(running([*python, *serve], ports[2], "/ping"))
     row = {name: values[0] for name, values in arrays.items()}
     return [
         Server("tocsin serve", ports[0], http_post("/v1/intrusion/predict", json.dumps(sample).encode())),
         Server("bare FastAPI + onnxruntime", ports[1], http_post("/predict", json.dumps(row).encode())),
-        Server("mlflow models serve", ports[2], http_post("/invocations", json.dumps({"inputs": arrays}).encode())),
+        Server(
+            "mlflow models serve",
+            ports[2],
+            http_post("/invocations", json.dumps({"inputs": arrays}).encode()),
+        ),
     ]
 
 
@@ -141,12 +172,21 @@ def _batch_rows(server: Server, artifact: Artifact) -> list[tuple[object, ...]]:
     samples = [json.loads(line)["sample"] for line in artifact.files["golden.jsonl"].splitlines()]
     batch = json.dumps([samples[i % len(samples)] for i in range(100)]).encode()
     path = "/v1/intrusion/predict"
-    single = run_load(server.port, http_post(path, json.dumps(samples[0]).encode()), connections=1, seconds=SECONDS)
+    single = run_load(
+        server.port, http_post(path, json.dumps(samples[0]).encode()), connections=1, seconds=SECONDS
+    )
     many = run_load(server.port, http_post(path, batch), connections=1, seconds=SECONDS)
     times = 100 * many.rate / single.rate
     return [
         ("tocsin, one connection, singles", single.rate, single.p50, single.p95, single.p99, ""),
-        (f"tocsin, one connection, batches of 100: {times:.1f}x the rows/s of singles", many.rate, many.p50, many.p95, many.p99, ""),
+        (
+            f"tocsin, one connection, batches of 100: {times:.1f}x the rows/s of singles",
+            many.rate,
+            many.p50,
+            many.p95,
+            many.p99,
+            "",
+        ),
     ]
 
 

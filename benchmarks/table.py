@@ -14,7 +14,9 @@ from tocsin.core.provenance import git_state
 RESULTS = Path(__file__).parent / "results"
 
 
-def publish(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]], notes: Sequence[str]) -> None:
+def publish(
+    name: str, columns: Sequence[str], rows: Iterable[Sequence[object]], notes: Sequence[str]
+) -> None:
     """Print the table and write `results/<name>.md`."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
@@ -24,13 +26,20 @@ def publish(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]],
 
 
 def _cell(value: object) -> str:
-    return f"{value:,.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}" if isinstance(value, float) else str(value)
+    return (
+        f"{value:,.3g}"
+        if isinstance(value, float) and abs(value) < 1000
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def _machine(name: str) -> list[str]:
     commit, dirty = git_state()
+    state = f"{(commit or 'none')[:10]}{' with changes' if dirty else ''}"
     packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "onnxruntime", "numpy"))
     return [
-        f"`python -m benchmarks.{name}`, {datetime.now(UTC):%Y-%m-%d}, commit {(commit or 'none')[:10]}{' with changes' if dirty else ''}",
+        f"`python -m benchmarks.{name}`, {datetime.now(UTC):%Y-%m-%d}, commit {state}",
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}",
     ]

@@ -76,7 +76,9 @@ def raw_step() -> Callable[[int], object]:
     def step(index: int) -> float:
         start = index * BATCH % ROWS
         rows = order[start : start + BATCH]
-        loss = F.binary_cross_entropy_with_logits(model(**{k: v[rows] for k, v in inputs.items()})["logit"], target[rows])
+        loss = F.binary_cross_entropy_with_logits(
+            model(**{k: v[rows] for k, v in inputs.items()})["logit"], target[rows]
+        )
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -126,10 +128,10 @@ def main() -> None:
             ratio = statistics.median(own / peer for peer, _, own in found)
             table.append((f"pytorch-tabular FT-Transformer, {name}", size, best, ratio))
     notes = [
-        f"{ROWS:,} made rows of {NUMERIC} numeric and {len(CARDINALITIES)} categorical features, batch {BATCH}, fp32, {THREADS} thread",
-        f"turns of {TURN} steps, {TURNS} each (pytorch-tabular: {PEER_TURNS} runs of {PEER_ROWS // BATCH} steps, first and last left out)",
+        f"{ROWS:,} made rows, {NUMERIC} numbers and {len(CARDINALITIES)} names; batch {BATCH}, fp32, {THREADS} thread",
+        f"turns of {TURN} steps, {TURNS} each (pytorch-tabular: {PEER_TURNS} runs of {PEER_ROWS // BATCH} steps)",
         "ratio: median of tocsin's rows/s over the other's in the same turn; aims: raw ≥ 0.95, pytorch-tabular ≥ 1.5",
-        "pytorch-tabular ignores `transformer_head_dim`, so as it comes each head is as wide as the model; `same size` hands it through",
+        "pytorch-tabular ignores `transformer_head_dim`: each head is as wide as the model; `same size` hands it on",
     ]
     publish("training", ["who", "parameters", "rows/s", "tocsin / it"], table, notes)
 

@@ -22,18 +22,23 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def serving_page() -> str:
     """Return the server's settings and problem types."""
-    settings = [(f"`TOCSIN_{n.upper()}`", _default(f.default), f.description) for n, f in Settings.model_fields.items()]
+    settings = [
+        (f"`TOCSIN_{n.upper()}`", _default(f.default), f.description)
+        for n, f in Settings.model_fields.items()
+    ]
     problems = [(f"`{PREFIX}{kind.name}`", kind.status, kind.detail) for kind in CATALOGUE.values()]
     return (
         f"{MADE}# Serving\n\n## Settings\n\n{table(['variable', 'default', 'meaning'], settings)}\n## Problem types\n\n"
-        "Every error is one JSON body (RFC 9457): `type, title, status, detail, instance, error, errors[{pointer, code}]`."
-        f" It never repeats the input.\n\n{table(['type', 'status', 'meaning'], problems)}"
+        "Every error is one JSON body (RFC 9457): `type, title, status, detail,"
+        " instance, error, errors[{pointer, code}]`. It never repeats the input.\n\n"
+        f"{table(['type', 'status', 'meaning'], problems)}"
     )
 
 
 def recipe_page(name: str) -> str:
     """Return the commented default recipe of a detector."""
-    return f"{MADE}# Recipe: {name}\n\n`tocsin new {name} my-recipe.yaml` writes this file.\n\n```yaml\n{annotated(load_detector(name))}```\n"
+    head = f"{MADE}# Recipe: {name}\n\n`tocsin new {name} my-recipe.yaml` writes this file.\n"
+    return f"{head}\n```yaml\n{annotated(load_detector(name))}```\n"
 
 
 def exit_code_page() -> str:

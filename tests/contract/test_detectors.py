@@ -45,7 +45,9 @@ def encoder(detector: Detector, columns: Columns) -> Encoder:
 
 
 def equal(a: Arrays, b: Arrays) -> bool:
-    return a.keys() == b.keys() and all(a[k].tobytes() == b[k].tobytes() and a[k].dtype == b[k].dtype for k in a)
+    return a.keys() == b.keys() and all(
+        a[k].tobytes() == b[k].tobytes() and a[k].dtype == b[k].dtype for k in a
+    )
 
 
 def test_the_default_recipe_says_every_key(detector: Detector) -> None:
@@ -60,7 +62,9 @@ def missing(complete: object, said: object, where: str = "") -> list[str]:
         return []
     assert isinstance(said, dict), where
     absent = [f"{where}{key}" for key in complete if key not in said]
-    return absent + [m for key in complete if key in said for m in missing(complete[key], said[key], f"{where}{key}.")]
+    return absent + [
+        m for key in complete if key in said for m in missing(complete[key], said[key], f"{where}{key}.")
+    ]
 
 
 def test_the_check_of_the_default_recipe_can_fail() -> None:
@@ -111,11 +115,15 @@ def test_hiding_a_part_changes_the_arrays(encoder: Encoder, columns: Columns) ->
 
 
 def test_decoding_follows_the_threshold(detector: Detector) -> None:
-    calibration = Calibration(detector.positive, detector.negative, temperature=2.0, threshold=0.6, abstain_below=0.5)
+    calibration = Calibration(
+        detector.positive, detector.negative, temperature=2.0, threshold=0.6, abstain_below=0.5
+    )
     logit = np.array([-800.0, 0.1, 2.0, 800.0], dtype=np.float32)
     verdicts = detector.decode({"logit": logit}, calibration, "digest")
     assert [v.label for v in verdicts] == [detector.negative] * 2 + [detector.positive] * 2
-    assert [v.probability for v in verdicts] == pytest.approx([0, 1 / (1 + np.exp(-0.05)), 1 / (1 + np.exp(-1)), 1])
+    assert [v.probability for v in verdicts] == pytest.approx(
+        [0, 1 / (1 + np.exp(-0.05)), 1 / (1 + np.exp(-1)), 1]
+    )
     assert {v.artifact for v in verdicts} == {"digest"}
 
 

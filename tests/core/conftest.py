@@ -8,7 +8,7 @@ import pytest
 from tocsin.core.detector import Detector
 from tocsin.core.plugins import load_detector
 
-MODULE = '''
+MODULE = """
 from pathlib import Path
 from typing import Literal
 
@@ -44,7 +44,7 @@ DETECTOR = Detector(
     encoder=None, load_encoder=None, decode=None, plan="tiny_detector:plan",
     stages=("warm", "fit"), folder=Path(__file__).parent, demo="tiny_detector:demo",
 )
-'''
+"""
 
 DEFAULT = """
 detector: tiny

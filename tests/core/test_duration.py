@@ -15,12 +15,16 @@ def test_what_is_written_is_read_back(duration: Duration):
     assert ADAPTER.validate_python(duration) is duration
 
 
-@pytest.mark.parametrize(("text", "steps"), [("3 epochs", 30), ("1 epoch", 10), ("7 steps", 7), (" 2epochs ", 20), ("0 steps", 0)])
+@pytest.mark.parametrize(
+    ("text", "steps"), [("3 epochs", 30), ("1 epoch", 10), ("7 steps", 7), (" 2epochs ", 20), ("0 steps", 0)]
+)
 def test_length_in_steps(text: str, steps: int):
     assert Duration.parse(text).steps(steps_per_epoch=10) == steps
 
 
-@pytest.mark.parametrize("value", ["3", "epochs", "-1 epochs", "1.5 epochs", "3 days", "", "9" * 5000 + " steps", None, True])
+@pytest.mark.parametrize(
+    "value", ["3", "epochs", "-1 epochs", "1.5 epochs", "3 days", "", "9" * 5000 + " steps", None, True]
+)
 def test_anything_else_is_refused(value):
     with pytest.raises(ValidationError):
         ADAPTER.validate_python(value)

@@ -14,7 +14,6 @@ from pydantic import BaseModel
 
 from tocsin.core.logs import configure
 
-
 LOGGERS = ("t", "library", "uvicorn")
 
 
@@ -43,12 +42,15 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def read() -> list[dict[str, object]]:
         text = file.read_text("ascii")
         file.write_text("")
-        return [json.loads(line, parse_constant=lambda c: pytest.fail(f"{c} is not JSON")) for line in text.splitlines()]
+        return [
+            json.loads(line, parse_constant=lambda c: pytest.fail(f"{c} is not JSON"))
+            for line in text.splitlines()
+        ]
 
     return read
 
 
-ODD = "\r\n{\"level\": \"forged\"}\x1b[31mred\x1b[0m\x00\x85\u2028\u202eevil\ud800"
+ODD = '\r\n{"level": "forged"}\x1b[31mred\x1b[0m\x00\x85\u2028\u202eevil\ud800'
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -57,7 +59,13 @@ def test_any_event_is_one_json_line_without_control_characters(lines, event, key
     structlog.get_logger("t").info("x", **{f"k{key}": value, "note": event})
     (line,) = lines()
     assert line["event"] == "x"
-    assert all(c.isprintable() or c.isspace() for text in (*line, *line.values()) if isinstance(text, str) for c in text if c < " ")
+    assert all(
+        c.isprintable() or c.isspace()
+        for text in (*line, *line.values())
+        if isinstance(text, str)
+        for c in text
+        if c < " "
+    )
 
 
 def test_injection_stays_inside_its_field(lines):
@@ -67,7 +75,9 @@ def test_injection_stays_inside_its_field(lines):
     first, second = lines()
     assert (first["level"], second["level"]) == ("warning", "error")
     for line in (first, second):
-        assert not {c for text in map(str, line.values()) for c in text} & set("\r\n\x1b\x00\x85\u2028\u202e\ud800")
+        assert not {c for text in map(str, line.values()) for c in text} & set(
+            "\r\n\x1b\x00\x85\u2028\u202e\ud800"
+        )
     assert second["logger"] == "library"
 
 
@@ -101,7 +111,10 @@ def test_addresses_and_secrets_are_taken_out(text: str, secret: str, lines):
     assert secret not in written
 
 
-@pytest.mark.parametrize("text", ["at 19:14:06 on 2026-11-20", "tests/x.py::test_y", "numpy 2.4.6", "a: b: c", "std::vector", "3:4"])
+@pytest.mark.parametrize(
+    "text",
+    ["at 19:14:06 on 2026-11-20", "tests/x.py::test_y", "numpy 2.4.6", "a: b: c", "std::vector", "3:4"],
+)
 def test_what_only_looks_like_them_stays(text: str, lines):
     structlog.get_logger("t").info(text)
     assert lines()[0]["event"] == text
@@ -113,9 +126,16 @@ class Message(BaseModel):
 
 def test_raw_inputs_are_named_by_type_only(lines):
     secret = "the body of the message"
-    structlog.get_logger("t").info("x", a=Message(text=secret), b=np.array([secret]), c=secret.encode(), d=[Message(text=secret)])
+    structlog.get_logger("t").info(
+        "x", a=Message(text=secret), b=np.array([secret]), c=secret.encode(), d=[Message(text=secret)]
+    )
     (line,) = lines()
-    assert (line["a"], line["b"], line["c"], line["d"]) == ("<Message>", "<ndarray>", "<bytes>", ["<Message>"])
+    assert (line["a"], line["b"], line["c"], line["d"]) == (
+        "<Message>",
+        "<ndarray>",
+        "<bytes>",
+        ["<Message>"],
+    )
 
 
 def test_exceptions_are_told_without_the_values_of_variables(lines):
@@ -144,7 +164,9 @@ def test_the_level_is_kept(tmp_path: Path):
     configure("warning", file=tmp_path / "other.jsonl")
     structlog.get_logger("other").info("quiet")
     structlog.get_logger("other").warning("loud")
-    assert [json.loads(line)["event"] for line in (tmp_path / "other.jsonl").read_text().splitlines()] == ["loud"]
+    assert [json.loads(line)["event"] for line in (tmp_path / "other.jsonl").read_text().splitlines()] == [
+        "loud"
+    ]
 
 
 def test_context_is_carried(lines):

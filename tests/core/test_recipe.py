@@ -10,7 +10,13 @@ SECTIONS = [kind for kind in vars(recipe).values() if isinstance(kind, type) and
 
 
 def complete(**changes: object) -> dict[str, object]:
-    return {"detector": "x", "name": "x", "data": {"sample": "s", "train": ["a"]}, "model": {}, "stages": {}} | changes
+    return {
+        "detector": "x",
+        "name": "x",
+        "data": {"sample": "s", "train": ["a"]},
+        "model": {},
+        "stages": {},
+    } | changes
 
 
 def test_every_key_is_described():
@@ -26,7 +32,10 @@ def test_every_number_has_bounds(kind: type[Section]):
     for name, prop in kind.model_json_schema().get("properties", {}).items():
         for part in prop.get("anyOf", [prop]):
             part = part.get("items", part) if isinstance(part.get("items"), dict) else part
-            if part.get("type") in ("number", "integer") and not {"minimum", "exclusiveMinimum"} & part.keys():
+            if (
+                part.get("type") in ("number", "integer")
+                and not {"minimum", "exclusiveMinimum"} & part.keys()
+            ):
                 unbounded.append(f"{kind.__name__}.{name}")
     assert not unbounded
 

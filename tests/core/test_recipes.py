@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,18 @@ def write(tmp_path: Path):
 
 def test_a_file_needs_only_its_detector(write, tiny):
     recipe = load_recipe(write("detector: tiny\n")).recipe
-    assert (recipe.model.width, recipe.stages["fit"].batch_size, str(recipe.stages["fit"].length)) == (8, 16, "2 epochs")
+    assert (recipe.model.width, recipe.stages["fit"].batch_size, str(recipe.stages["fit"].length)) == (
+        8,
+        16,
+        "2 epochs",
+    )
     assert recipe.compute.device == "cpu"
 
 
 def test_a_partial_section_keeps_the_rest_of_it(write):
-    recipe = load_recipe(write("detector: tiny\nstages: {fit: {optim: {schedule: constant}}}\nseeds: [1, 2]\n")).recipe
+    recipe = load_recipe(
+        write("detector: tiny\nstages: {fit: {optim: {schedule: constant}}}\nseeds: [1, 2]\n")
+    ).recipe
     assert recipe.stages["fit"].optim.schedule == "constant"
     assert recipe.stages["fit"].batch_size == 16
     assert set(recipe.stages) == {"warm", "fit"}
@@ -57,12 +64,16 @@ def test_precedence(present: tuple[str, ...], write, tmp_path: Path, tiny, monke
     """Every subset of the layers: the last one that says a value wins, and is named as its source."""
     threads = {name: i + 1 for i, name in enumerate(LAYERS)}
     overlay = tmp_path / "mine.yaml"
-    overlay.write_text(f"compute: {{threads: {threads['overlay']}}}" if "overlay" in present else "compute: {}")
+    overlay.write_text(
+        f"compute: {{threads: {threads['overlay']}}}" if "overlay" in present else "compute: {}"
+    )
     if "default" in present:
         default = tmp_path / "recipes" / "default.yaml"
         default.parent.mkdir()
-        default.write_text((tiny.folder / "recipes/default.yaml").read_text() + f"compute: {{threads: {threads['default']}}}")
-        monkeypatch.setattr("tocsin.core.recipes.load_detector", lambda _: replace_folder(tiny, tmp_path))
+        default.write_text(
+            (tiny.folder / "recipes/default.yaml").read_text() + f"compute: {{threads: {threads['default']}}}"
+        )
+        monkeypatch.setattr("tocsin.core.recipes.load_detector", lambda _: replace(tiny, folder=tmp_path))
     user = f"compute: {{threads: {threads['user']}}}" if "user" in present else ""
     sets = [f"compute.threads={threads['set']}"] if "set" in present else []
     resolved = load_recipe(write(f"detector: tiny\nhardware: {overlay}\n{user}\n"), sets)
@@ -72,14 +83,9 @@ def test_precedence(present: tuple[str, ...], write, tmp_path: Path, tiny, monke
     assert resolved.sources["compute.threads"] == source[last]
 
 
-def replace_folder(detector, folder: Path):
-    from dataclasses import replace
-
-    return replace(detector, folder=folder)
-
-
 def test_every_value_has_a_source(write):
-    text = "detector: tiny\nvariants: {small: {model.width: 4}}\nstages:\n  fit:\n    optim:\n      groups: {'a.*': {weight_decay: 0}}\n"
+    text = "detector: tiny\nvariants: {small: {model.width: 4}}\n"
+    text += "stages:\n  fit:\n    optim:\n      groups: {'a.*': {weight_decay: 0}}\n"
     resolved = load_recipe(write(text), ["model.width=10", "seeds=[3]"])
     lines = {key: (value, origin) for key, value, origin in describe(resolved)}
     assert lines.keys() == dict(flatten(resolved.recipe.model_dump())).keys()
@@ -117,11 +123,26 @@ def test_the_overlays_are_those_that_the_recipe_promises():
         ("detector: 3", ["my.yaml: detector: 3 is not a name"]),
         ("detector: tinny", ["my.yaml:1: no detector 'tinny'; did you mean 'tiny'?"]),
         ("detector: tiny\nmodle: {}", ["my.yaml:2: modle: there is no such key; did you mean 'model'?"]),
-        ("detector: tiny\nmodel: {widht: 4}", ["my.yaml:2: model.widht: there is no such key; did you mean 'width'?"]),
-        ("detector: tiny\nmodel:\n  inner:\n    dept: 4", ["my.yaml:4: model.inner.dept: there is no such key; did you mean 'depth'?"]),
-        ("detector: tiny\nstages:\n  fitt: {}", ["my.yaml:3: stages.fitt: tiny has no such stage; did you mean 'fit'?"]),
-        ("detector: tiny\nstages: {fit: {optim: {learning_rate: 3}}}", ["my.yaml:2: stages.fit.optim.learning_rate: 3 is above 1"]),
-        ("detector: tiny\nstages: {fit: {optim: {learning_rate: 0}}}", ["my.yaml:2: stages.fit.optim.learning_rate: 0 is not above 0"]),
+        (
+            "detector: tiny\nmodel: {widht: 4}",
+            ["my.yaml:2: model.widht: there is no such key; did you mean 'width'?"],
+        ),
+        (
+            "detector: tiny\nmodel:\n  inner:\n    dept: 4",
+            ["my.yaml:4: model.inner.dept: there is no such key; did you mean 'depth'?"],
+        ),
+        (
+            "detector: tiny\nstages:\n  fitt: {}",
+            ["my.yaml:3: stages.fitt: tiny has no such stage; did you mean 'fit'?"],
+        ),
+        (
+            "detector: tiny\nstages: {fit: {optim: {learning_rate: 3}}}",
+            ["my.yaml:2: stages.fit.optim.learning_rate: 3 is above 1"],
+        ),
+        (
+            "detector: tiny\nstages: {fit: {optim: {learning_rate: 0}}}",
+            ["my.yaml:2: stages.fit.optim.learning_rate: 0 is not above 0"],
+        ),
         ("detector: tiny\nsplit: {test: 1}", ["my.yaml:2: split.test: 1 is not below 1"]),
         ("detector: tiny\nsplit: {test: -1}", ["my.yaml:2: split.test: -1 is below 0"]),
         ("detector: tiny\nsplit: {test: much}", ["my.yaml:2: split.test: 'much' is not a number"]),
@@ -130,17 +151,35 @@ def test_the_overlays_are_those_that_the_recipe_promises():
         ("detector: tiny\nseeds: 3", ["my.yaml:2: seeds: 3 is not a list: write [3]"]),
         ("detector: tiny\nseeds: [1, x]", ["my.yaml:2: seeds.1: 'x' is not a whole number"]),
         ("detector: tiny\nmodel: {width: 7}", ["my.yaml:2: model: width 7 is odd"]),
-        ("detector: tiny\nmodel: {kind: smal}", ["my.yaml:2: model.kind: 'smal' is not 'small' or 'large'; did you mean 'small'?"]),
+        (
+            "detector: tiny\nmodel: {kind: smal}",
+            ["my.yaml:2: model.kind: 'smal' is not 'small' or 'large'; did you mean 'small'?"],
+        ),
         ("detector: tiny\nhardware: a10", ["hardware: no overlay 'a10'; did you mean 'a100'?"]),
         ("detector: tiny\nhardware: none.yaml", ["none.yaml: there is no such file"]),
-        ("detector: tiny\nvariants: {a: {model.widht: 4}}", ["my.yaml:2: variants.a: model.widht: there is no such key; did you mean 'model.width'?"]),
+        (
+            "detector: tiny\nvariants: {a: {model.widht: 4}}",
+            ["my.yaml:2: variants.a: model.widht: there is no such key; did you mean 'model.width'?"],
+        ),
         ("detector: tiny\nvariants: {a: {model.width: 7}}", ["my.yaml:2: variants.a: model: width 7 is odd"]),
-        ("detector: tiny\nvariants: {a: {split.test: 0.5}}", ["my.yaml:2: variants.a: split.test: a variant shares this"]),
-        ("detector: tiny\nvariants: {a: {detector: x}}", ["my.yaml:2: variants.a: detector: a variant shares this"]),
-        ("detector: tiny\nsplit: {test: 2}\nexport:\n  golden: 1", ["my.yaml:2: split.test: 2 is not below 1", "my.yaml:4: export.golden: 1 is below 4"]),
-        ("detector: tiny\na: 1\nb: 2", ["my.yaml:2: a: there is no such key", "my.yaml:3: b: there is no such key"]),
+        (
+            "detector: tiny\nvariants: {a: {split.test: 0.5}}",
+            ["my.yaml:2: variants.a: split.test: a variant shares this"],
+        ),
+        (
+            "detector: tiny\nvariants: {a: {detector: x}}",
+            ["my.yaml:2: variants.a: detector: a variant shares this"],
+        ),
+        (
+            "detector: tiny\nsplit: {test: 2}\nexport:\n  golden: 1",
+            ["my.yaml:2: split.test: 2 is not below 1", "my.yaml:4: export.golden: 1 is below 4"],
+        ),
+        (
+            "detector: tiny\na: 1\nb: 2",
+            ["my.yaml:2: a: there is no such key", "my.yaml:3: b: there is no such key"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_in_one_line_each(text: str, complaints: list[str], write):
     with pytest.raises(InputError) as caught:
         load_recipe(write(text))
@@ -171,8 +210,14 @@ def test_a_wrong_setting_is_named(setting: str, complaint: str, write):
 
 
 def test_settings_are_yaml_and_the_last_wins(write):
-    sets = ["model.width=4", "model.width=6", "stages.fit.optim.learning_rate=1e-3", "stages.fit.optim.groups={'a.*': {}}",
-            "hardware=t4", "split.hold_out=[DoS]"]  # fmt: skip
+    sets = [
+        "model.width=4",
+        "model.width=6",
+        "stages.fit.optim.learning_rate=1e-3",
+        "stages.fit.optim.groups={'a.*': {}}",
+        "hardware=t4",
+        "split.hold_out=[DoS]",
+    ]
     recipe = load_recipe(write("detector: tiny\n"), sets).recipe
     assert recipe.model.width == 6
     assert recipe.stages["fit"].optim.learning_rate == 1e-3
@@ -196,8 +241,12 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path):
 
 
 def test_a_dumped_recipe_loads_back_equal(write):
-    text = "detector: tiny\nvariants: {small: {model.width: 4}}\nstages: {fit: {optim: {groups: {'a.*': {}}}}}\n"
-    recipe = load_recipe(write(text), ["compute.threads=1", "stages.fit.optim.learning_rate=0.1234567890123"]).recipe
+    text = (
+        "detector: tiny\nvariants: {small: {model.width: 4}}\nstages: {fit: {optim: {groups: {'a.*': {}}}}}\n"
+    )
+    recipe = load_recipe(
+        write(text), ["compute.threads=1", "stages.fit.optim.learning_rate=0.1234567890123"]
+    ).recipe
     assert parse_recipe(dump_recipe(recipe), "recipe.yaml") == recipe
     assert load_recipe(write(dump_recipe(recipe)), ["compute.threads=1"]).recipe == recipe
 
@@ -205,9 +254,18 @@ def test_a_dumped_recipe_loads_back_equal(write):
 def test_the_hash_follows_every_value(write):
     recipe = load_recipe(write("detector: tiny\n")).recipe
     again = parse_recipe(dump_recipe(recipe), "x")
-    hashes = [recipe_sha256(recipe), *(recipe_sha256(with_overrides(recipe, change)) for change in (
-        {"model.width": 4}, {"seeds": [1]}, {"stages.fit.length": "2 steps"}, {"split.seed": 1}
-    ))]  # fmt: skip
+    hashes = [
+        recipe_sha256(recipe),
+        *(
+            recipe_sha256(with_overrides(recipe, change))
+            for change in (
+                {"model.width": 4},
+                {"seeds": [1]},
+                {"stages.fit.length": "2 steps"},
+                {"split.seed": 1},
+            )
+        ),
+    ]
     assert recipe_sha256(again) == hashes[0]
     assert len(set(hashes)) == 5
 
@@ -240,7 +298,9 @@ def test_the_schema_for_editors_takes_what_we_take(write, tiny):
     assert schema["$defs"]["Config"]["properties"]["width"]["maximum"] == 64
 
 
-TREES = st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=6)
+TREES = st.recursive(
+    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=6
+)
 MAPPINGS = st.dictionaries(st.sampled_from("abc"), TREES, max_size=3)
 
 

@@ -11,7 +11,7 @@ from tocsin.core.types import Sample, is_numeric, rows, tabulate, take, untabula
 
 
 class Mixed(Sample):
-    """One of each kind; the words hold `int` and `float` on purpose: kinds are told by type, not by spelling."""
+    """One of each kind; the words hold `int` and `float` on purpose: a kind is no matter of spelling."""
 
     number: float | None = None
     count: Annotated[int, Field(ge=0)] | None = None
@@ -21,15 +21,17 @@ class Mixed(Sample):
     word: Literal["print", "floating", "pointless"] = "print"
 
 
-SAMPLES = st.lists(st.builds(
-    Mixed,
-    number=st.none() | st.floats(allow_nan=False, allow_infinity=False),
-    count=st.none() | st.integers(0, 2**53),
-    flag=st.booleans(),
-    digit=st.sampled_from([0, 1]),
-    text=st.none() | st.text(),
-    word=st.sampled_from(["print", "floating", "pointless"]),
-))  # fmt: skip
+SAMPLES = st.lists(
+    st.builds(
+        Mixed,
+        number=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        count=st.none() | st.integers(0, 2**53),
+        flag=st.booleans(),
+        digit=st.sampled_from([0, 1]),
+        text=st.none() | st.text(),
+        word=st.sampled_from(["print", "floating", "pointless"]),
+    )
+)
 
 
 def test_kinds_are_told_by_type():
@@ -53,7 +55,9 @@ def test_one_row_gives_what_it_gives_among_others(samples: list[Mixed]):
     for i, sample in enumerate(samples):
         alone = tabulate([sample], Mixed)
         for name, values in take(together, np.array([i])).items():
-            assert values.tolist() == alone[name].tolist() or (math.isnan(values[0]) and math.isnan(alone[name][0]))
+            assert values.tolist() == alone[name].tolist() or (
+                math.isnan(values[0]) and math.isnan(alone[name][0])
+            )
 
 
 def test_a_sample_is_closed_and_frozen():

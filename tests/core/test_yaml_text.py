@@ -57,10 +57,17 @@ def test_words_that_look_like_them_are_not(text: str):
 
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("ab:- #e1.", max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abno-1", min_size=1, max_size=4), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("ab:- #e1.", max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text("abno-1", min_size=1, max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=4), PLAIN, max_size=4))

@@ -80,7 +80,10 @@ def dataset(
     size = len(label)
     columns = columns or {"volts": np.geomspace(1, 1e9, size)}
     return Dataset(
-        columns={name: values if isinstance(values, np.ndarray) else _column(values) for name, values in columns.items()},
+        columns={
+            name: values if isinstance(values, np.ndarray) else _column(values)
+            for name, values in columns.items()
+        },
         label=np.array(label, dtype=np.int64),
         category=np.array(category or [""] * size, dtype=object),
         ids=np.array([f"f:{i}" for i in range(size)], dtype=object),

@@ -42,7 +42,10 @@ def test_special_values_stay():
 
 
 def test_near_duplicates_agree_in_text_and_in_rounded_numbers():
-    columns = {"a": np.array([1.0001, 1.0002, 1.1, np.nan, np.nan]), "b": np.array(["x", "x", "x", "x", None], dtype=object)}
+    columns = {
+        "a": np.array([1.0001, 1.0002, 1.1, np.nan, np.nan]),
+        "b": np.array(["x", "x", "x", "x", None], dtype=object),
+    }
     keys = near_duplicates(columns, 3).tolist()
     assert keys[0] == keys[1]
     assert len(set(keys)) == 4
@@ -64,7 +67,9 @@ def components(size: int, keys: list[list[int]]) -> list[frozenset[int]]:
         while todo:
             row = todo.pop()
             seen.add(row)
-            todo += [other for key in keys for other in range(size) if key[other] == key[row] and other not in seen]
+            todo += [
+                other for key in keys for other in range(size) if key[other] == key[row] and other not in seen
+            ]
         left -= seen
         found.append(frozenset(seen))
     return sorted(found, key=min)
@@ -91,7 +96,7 @@ def test_the_order_of_rows_does_not_matter(case, random):
 
 
 def test_a_long_chain_closes():
-    """Each row shares one key with the next, in scattered order: the worst case for spreading step by step."""
+    """Each row shares one key with the next, in scattered order: the worst case for spreading."""
     size = 20_000
     place = np.random.default_rng(0).permutation(size)
     assert connect([place // 2, (place + 1) // 2], size).max() == 0

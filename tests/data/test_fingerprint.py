@@ -18,7 +18,7 @@ def base():
 
 
 def test_keys_are_those_of_the_published_algorithms():
-    """So they are the same on every platform: SplitMix64's first numbers for seeds 0 and 1; `printf a | b2sum -l 64`."""
+    """The same on every platform: SplitMix64's first numbers for seeds 0 and 1; `printf a | b2sum -l 64`."""
     assert mix(np.array([0, 1], dtype=np.uint64)).tolist() == [0xE220A8397B1DCDAF, 0x910A2DEC89025CC1]
     known = int.from_bytes(bytes.fromhex("40f89e395b66422f"), "little")
     assert text_keys(["a", None, "a"]).tolist() == [known, 0, known]
@@ -27,7 +27,9 @@ def test_keys_are_those_of_the_published_algorithms():
 def test_it_is_the_same_in_another_process():
     program = "from data.test_fingerprint import base, fingerprint; print(fingerprint(base()))"
     environment = os.environ | {"PYTHONHASHSEED": "77", "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == fingerprint(base())
 
 
@@ -36,7 +38,9 @@ CHANGES = {
     "label": lambda d: replace(d, label=np.array([0, 1, 1])),
     "category": lambda d: replace(d, category=np.array(["", "probe", ""], dtype=object)),
     "number": lambda d: replace(d, columns={**d.columns, "volts": np.array([1.0, 2.0, 3.0])}),
-    "text": lambda d: replace(d, columns={**d.columns, "site": np.array(["roof", "", "cellar"], dtype=object)}),
+    "text": lambda d: replace(
+        d, columns={**d.columns, "site": np.array(["roof", "", "cellar"], dtype=object)}
+    ),
     "name": lambda d: replace(d, columns={"volt": d.columns["volts"], "site": d.columns["site"]}),
     "order": lambda d: d.take(np.array([1, 0, 2])),
     "rows": lambda d: d.take(np.array([0, 1])),

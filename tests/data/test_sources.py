@@ -47,20 +47,29 @@ def test_a_row_becomes_a_sample_and_its_truth(csv_file):
     assert found.refused == ()
 
 
-VALUES = st.fixed_dictionaries({
-    "volts": st.none() | st.floats(0, 1e300),
-    "amps": st.none() | st.floats(allow_nan=False, allow_infinity=False),
-    "site": st.sampled_from([None, "roof", "cellar"]),
-    "serial": st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=5).filter(bool),
-    "truth": st.sampled_from(["ok", "broken", "tampered"]),
-})  # fmt: skip
+VALUES = st.fixed_dictionaries(
+    {
+        "volts": st.none() | st.floats(0, 1e300),
+        "amps": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        "site": st.sampled_from([None, "roof", "cellar"]),
+        "serial": st.none()
+        | st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=5).filter(bool),
+        "truth": st.sampled_from(["ok", "broken", "tampered"]),
+    }
+)
 
 
 @settings(max_examples=30)
 @given(rows=st.lists(VALUES, min_size=1, max_size=20))
 def test_every_format_says_the_same(rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("formats")
-    schema = {"volts": pl.Float64, "amps": pl.Float64, "site": pl.Categorical, "serial": pl.String, "truth": pl.Enum(["ok", "broken", "tampered"])}
+    schema = {
+        "volts": pl.Float64,
+        "amps": pl.Float64,
+        "site": pl.Categorical,
+        "serial": pl.String,
+        "truth": pl.Enum(["ok", "broken", "tampered"]),
+    }
     pl.DataFrame(rows, schema=schema).write_parquet(folder / "m.parquet")
     lines = "".join(json.dumps(r) + "\n" for r in rows)
     written = text([{k: repr(v) if isinstance(v, float) else v for k, v in r.items()} for r in rows])
@@ -90,9 +99,17 @@ def test_any_url_can_be_read():
 BAD = {
     "fields": (b"1,2,roof,s1\n", 2, "4 fields where the header has 5"),
     "more fields": (b"1,2,roof,s1,ok,x\n", 2, "6 fields where the header has 5"),
-    "number": (b"x,2,roof,s1,ok\n", 2, "volts: Input should be a valid number, unable to parse string as a number, not 'x'"),
+    "number": (
+        b"x,2,roof,s1,ok\n",
+        2,
+        "volts: Input should be a valid number, unable to parse string as a number, not 'x'",
+    ),
     "range": (b"-1,2,roof,s1,ok\n", 2, "volts: Input should be greater than or equal to 0, not '-1'"),
-    "two": (b"-1,x,moon,s1,ok\n", 2, "volts: Input should be greater than or equal to 0, not '-1' (and 2 more)"),
+    "two": (
+        b"-1,x,moon,s1,ok\n",
+        2,
+        "volts: Input should be greater than or equal to 0, not '-1' (and 2 more)",
+    ),
     "infinite": (b"1,-inf,roof,s1,ok\n", 2, "amps: Input should be a finite number, not '-inf'"),
     "no label": (b"1,2,roof,s1,\n", 2, "label None is not known"),
     "NaN label": (b"1,2,roof,s1,NaN\n", 2, "label 'NaN' is not known"),
@@ -155,8 +172,14 @@ def test_blank_lines_are_counted(csv_file):
         (b"", "the file is empty"),
         (b"\n\n", "the file is empty"),
         (",".join(COLUMNS).encode() + b"\n", "there are no rows in it"),
-        (b"volts,amps,site,serial,truth\n1,2,roof,s,maybe\n", "none of its 1 rows is usable: line 2: label 'maybe' is not known"),
-        (b"volts,amp,site,serial,truth\n1,2,roof,s,ok\n", "the nearest is 'plain': missing 'amps'; unexpected 'amp'; 'amps' is missing; did you mean 'amp'"),
+        (
+            b"volts,amps,site,serial,truth\n1,2,roof,s,maybe\n",
+            "none of its 1 rows is usable: line 2: label 'maybe' is not known",
+        ),
+        (
+            b"volts,amp,site,serial,truth\n1,2,roof,s,ok\n",
+            "the nearest is 'plain': missing 'amps'; unexpected 'amp'; 'amps' is missing; did you mean 'amp'",
+        ),
         (b"volts,amps,site,serial,truth,volts\n1,2,roof,s,ok,1\n", "column 'volts' is there more than once"),
         (b"x,y\n1,2\n", "no layout of 'meter' has these columns"),
         (b"\x89PNG\r\n\x1a\n\0\0", "no layout of 'meter' has these columns"),
@@ -285,7 +308,9 @@ class TestColumns:
 
     def test_labels_are_not_read_even_where_they_are(self, csv_file):
         layout = replace(PLAIN, label=lambda row: pytest.fail("the label was read"))
-        found = read([csv_file(text([row()]))], Schema("meter", Meter, {"plain": layout}), Reading(labelled=False))
+        found = read(
+            [csv_file(text([row()]))], Schema("meter", Meter, {"plain": layout}), Reading(labelled=False)
+        )
         assert found.label.tolist() == [-1]
 
 
@@ -301,7 +326,9 @@ class TestDenied:
             volts: float | None = None
             Serial: str | None = None
 
-        with pytest.raises(InputError, match="field 'Serial' of sample 'meter' is denied by layout 'plain': names one device"):
+        with pytest.raises(
+            InputError, match="field 'Serial' of sample 'meter' is denied by layout 'plain': names one device"
+        ):
             read([csv_file(text([row()]))], Schema("meter", Leaky, {"plain": PLAIN}))
 
 
@@ -315,7 +342,13 @@ class TestGroupAndTime:
 
     @pytest.mark.parametrize(
         ("value", "seconds"),
-        [("12.5", 12.5), ("1970-01-01", 0), ("1970-01-01 00:01:00", 60), ("1970-01-01T01:00:00+01:00", 0), ("1970-01-02T00:00:00Z", 86400)],
+        [
+            ("12.5", 12.5),
+            ("1970-01-01", 0),
+            ("1970-01-01 00:01:00", 60),
+            ("1970-01-01T01:00:00+01:00", 0),
+            ("1970-01-02T00:00:00Z", 86400),
+        ],
     )
     def test_moments(self, value, seconds, csv_file):
         found = read([csv_file(text([row(serial=value)]))], SCHEMA, Reading(time="serial"))
@@ -332,13 +365,18 @@ class TestGroupAndTime:
         ]
 
     def test_dates_of_parquet(self, tmp_path: Path):
-        frame = pl.DataFrame([row(), row()]).with_columns(serial=pl.Series(["1970-01-01", "1970-01-03"]).str.to_datetime())
+        frame = pl.DataFrame([row(), row()]).with_columns(
+            serial=pl.Series(["1970-01-01", "1970-01-03"]).str.to_datetime()
+        )
         frame.write_parquet(tmp_path / "m.parquet")
         assert read([tmp_path / "m.parquet"], SCHEMA, Reading(time="serial")).time.tolist() == [0, 172800]
 
     def test_an_empty_group_is_refused_and_an_unknown_column_named(self, csv_file):
         path = csv_file(text([row(serial=""), row()]))
-        assert read([path], SCHEMA, Reading(group="serial", max_bad_rows=0.9)).refused[0].reason == "group column 'serial' is empty"
+        assert (
+            read([path], SCHEMA, Reading(group="serial", max_bad_rows=0.9)).refused[0].reason
+            == "group column 'serial' is empty"
+        )
         with pytest.raises(InputError, match="there is no column 'seriel'; did you mean 'serial'"):
             read([path], SCHEMA, Reading(group="seriel"))
 
@@ -378,7 +416,16 @@ def test_nothing_and_twice_the_same_are_refused(csv_file):
 
 class TestJsonLines:
     def test_what_is_no_record_is_refused(self, csv_file):
-        lines = [json.dumps(row()), "[1]", "{", '{"volts": 1', json.dumps(row(serial="a\0b")), json.dumps(row(site={"a": 1})), "", "3"]
+        lines = [
+            json.dumps(row()),
+            "[1]",
+            "{",
+            '{"volts": 1',
+            json.dumps(row(serial="a\0b")),
+            json.dumps(row(site={"a": 1})),
+            "",
+            "3",
+        ]
         found = read([csv_file("\n".join(lines) + "\n", "m.jsonl")], SCHEMA, ANY)
         assert found.ids.tolist() == ["m.jsonl:1"]
         assert [bad.line for bad in found.refused] == [2, 3, 4, 5, 6, 8]

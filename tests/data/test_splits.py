@@ -1,10 +1,11 @@
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from pydantic import create_model
 
@@ -31,9 +32,18 @@ def made(size: int, seed: int = 0, values: int | None = None, groups: int | None
         category=[KINDS[k] for k in kind],
         group=None if groups is None else [f"g{g}" for g in rng.integers(0, groups, size)],
         time=rng.permutation(size),
-        volts=rng.integers(1, values, size).astype(float) if values else rng.permutation(np.geomspace(1, 1e9, size)),
+        volts=rng.integers(1, values, size).astype(float)
+        if values
+        else rng.permutation(np.geomspace(1, 1e9, size)),
         site=rng.choice(["roof", "cellar"], size).tolist(),
     )
+
+
+def reject_unless(error: InputError, *reasons: str) -> NoReturn:
+    """Leave out a case that cannot be split, if that is what is wrong with it."""
+    if not any(reason in str(error) for reason in reasons):
+        raise error
+    reject()
 
 
 def sides(fold: Fold) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -47,19 +57,24 @@ def straddling(fold: Fold, keys: Sequence[object]) -> set[object]:
 
 
 CASES = st.builds(
-    made, st.integers(60, 300), st.integers(0, 50), st.sampled_from([40, 200, None]), st.sampled_from([None, 20, 100])
+    made,
+    st.integers(60, 300),
+    st.integers(0, 50),
+    st.sampled_from([40, 200, None]),
+    st.sampled_from([None, 20, 100]),
 )
 
 
 @settings(max_examples=60)
-@given(data=CASES, seed=st.integers(0, 100), hold_out=st.sampled_from([(), ("dos",), ("worm", "probe"), "each"]))
+@given(
+    data=CASES, seed=st.integers(0, 100), hold_out=st.sampled_from([(), ("dos",), ("worm", "probe"), "each"])
+)
 def test_nothing_straddles_and_nothing_is_lost(data: Dataset, seed: int, hold_out):
     section = SplitSection(group="g" if data.group is not None else None, seed=seed, hold_out=hold_out)
     try:
         folds = split(data, section)
     except InputError as error:
-        assert "no rows are left for" in str(error) or "no category" in str(error)
-        return
+        reject_unless(error, "no rows are left for", "no category")
     for fold in folds:
         assert sorted(np.concatenate(sides(fold)).tolist()) == list(range(len(data)))
         assert all((np.diff(side) > 0).all() for side in sides(fold))
@@ -70,19 +85,25 @@ def test_nothing_straddles_and_nothing_is_lost(data: Dataset, seed: int, hold_ou
 
 
 @settings(max_examples=40)
-@given(seed=st.integers(0, 1000), valid=st.sampled_from([0.0, 0.15, 0.5]), test=st.sampled_from([0.2, 0.3, 0.5]))
+@given(
+    seed=st.integers(0, 1000), valid=st.sampled_from([0.0, 0.15, 0.5]), test=st.sampled_from([0.2, 0.3, 0.5])
+)
 def test_every_stratum_is_divided_in_proportion(seed: int, valid: float, test: float):
     data = made(800, seed)
     (fold,) = split(data, SplitSection(valid=valid, test=test, seed=seed))
     for kind in KINDS:
         total = (data.category == kind).sum()
-        for side, share in zip(sides(fold), ((1 - test) * (1 - valid), (1 - test) * valid, test), strict=True):
+        for side, share in zip(
+            sides(fold), ((1 - test) * (1 - valid), (1 - test) * valid, test), strict=True
+        ):
             assert abs((data.category[side] == kind).sum() - share * total) <= 1.5
 
 
 def test_clusters_of_every_size_are_divided_in_proportion():
     """Not all the copies in train: a test without duplicates would be another population."""
-    volts = np.concatenate([np.repeat(np.arange(1, 301), 3), np.arange(1000, 1300), np.repeat(np.arange(5000, 5010), 40)])
+    volts = np.concatenate(
+        [np.repeat(np.arange(1, 301), 3), np.arange(1000, 1300), np.repeat(np.arange(5000, 5010), 40)]
+    )
     data = dataset([0] * len(volts), volts=volts.astype(float) * 1.0)
     (fold,) = split(data, SplitSection(test=0.3, valid=0.2, digits=9))
     for low, high in ((0, 301), (1000, 1300), (5000, 5010)):
@@ -95,7 +116,9 @@ def test_the_same_seed_gives_the_same_split_and_another_one_another():
     one, again, other = (split(data, SplitSection(seed=seed))[0] for seed in (1, 1, 2))
     assert one.fingerprint == again.fingerprint != other.fingerprint
     assert one.test.tolist() == again.test.tolist() != other.test.tolist()
-    assert len(set(one.test) & set(other.test)) == pytest.approx(0.3 * 150, abs=30), "unrelated, as two draws are"
+    assert len(set(one.test) & set(other.test)) == pytest.approx(0.3 * 150, abs=30), (
+        "unrelated, as two draws are"
+    )
 
 
 @given(order=st.permutations(range(120)))
@@ -131,7 +154,10 @@ class TestOverlap:
         assert split(dataset([0, 1] * 100), SplitSection())[0].facts["naive_overlap"] == 0
 
     def test_an_official_test_is_measured_too(self):
-        train, test = dataset([0, 1] * 50, volts=np.arange(1.0, 101.0)), dataset([0] * 10, volts=np.arange(96.0, 106.0))
+        train, test = (
+            dataset([0, 1] * 50, volts=np.arange(1.0, 101.0)),
+            dataset([0] * 10, volts=np.arange(96.0, 106.0)),
+        )
         (fold,) = split(train, SplitSection(), test)
         assert fold.facts["overlap"] == fold.facts["naive_overlap"] == 0.5
 
@@ -161,7 +187,9 @@ class TestTime:
     def test_what_cannot_be_split_in_time_is_said(self):
         with pytest.raises(InputError, match=r"no rows are left for valid|no rows are left for test"):
             split(dataset([0, 1] * 50, time=np.zeros(100)), SplitSection(time="t"))
-        with pytest.raises(InputError, match=r"split\.time is 't', but the rows were read without their times"):
+        with pytest.raises(
+            InputError, match=r"split\.time is 't', but the rows were read without their times"
+        ):
             split(dataset([0, 1] * 50), SplitSection(time="t"))
 
 
@@ -187,7 +215,11 @@ class TestHoldOut:
         assert len({fold.fingerprint for fold in folds}) == 3
 
     def test_rows_that_a_held_out_cluster_brings_along_are_told(self):
-        data = dataset([1, 0, 1] + [0, 1] * 50, ["dos", "", "worm"] + ["", "probe"] * 50, volts=[7.0] * 3 + list(range(100, 200)))
+        data = dataset(
+            [1, 0, 1] + [0, 1] * 50,
+            ["dos", "", "worm"] + ["", "probe"] * 50,
+            volts=[7.0] * 3 + list(range(100, 200)),
+        )
         (fold,) = split(data, SplitSection(hold_out=("dos",)))
         assert {0, 1, 2} <= set(fold.test)
         assert fold.facts["other_rows_in_held_out_clusters"] == {"negative": 1, "worm": 1}
@@ -201,7 +233,9 @@ class TestHoldOut:
         assert fold.facts["left_out_of_official_test"] == 300 - len(fold.test) > 0
 
     def test_an_unknown_category_is_named(self):
-        with pytest.raises(InputError, match=r"no category 'doss'; did you mean 'dos'\? \(there are: dos, probe, worm\)"):
+        with pytest.raises(
+            InputError, match=r"no category 'doss'; did you mean 'dos'\? \(there are: dos, probe, worm\)"
+        ):
             split(made(200), SplitSection(hold_out=("doss",)))
         with pytest.raises(InputError, match="the rows have no categories"):
             split(dataset([0, 1] * 50), SplitSection(hold_out="each"))
@@ -212,7 +246,8 @@ class TestOfficialTest:
         train, test = made(500, 1), made(300, 2)
         (fold,) = split(train, SplitSection(valid=0.2), test)
         assert fold.test.tolist() == list(range(300))
-        assert fold.facts["rows"] == {"train": 400, "valid": 100, "test": 300}
+        assert len(fold.train) + len(fold.valid) == 500
+        assert len(fold.valid) == pytest.approx(100, abs=3)
         assert fold.facts["strata"]["test"]["dos"] == (test.category == "dos").sum()
 
     def test_in_time_validation_is_the_newest_of_train(self):
@@ -222,14 +257,20 @@ class TestOfficialTest:
 
 
 def test_a_category_with_too_few_clusters_is_named():
-    data = dataset([1] * 6 + [0] * 94, ["rare"] * 6 + [""] * 94, volts=[1.0] * 3 + [2.0] * 3 + list(np.geomspace(10, 1e9, 94)))
+    data = dataset(
+        [1] * 6 + [0] * 94,
+        ["rare"] * 6 + [""] * 94,
+        volts=[1.0] * 3 + [2.0] * 3 + list(np.geomspace(10, 1e9, 94)),
+    )
     (fold,) = split(data, SplitSection())
     assert fold.facts["scarce"] == {"rare": 2}
     assert fold.facts["largest_cluster"] == 3
 
 
 def test_one_cluster_cannot_be_split():
-    with pytest.raises(InputError, match="no rows are left for valid .100 rows in 1 clusters, the largest of 100"):
+    with pytest.raises(
+        InputError, match=r"no rows are left for valid \(100 rows in 1 clusters, the largest of 100\)"
+    ):
         split(dataset([0, 1] * 50, volts=[1.0] * 100), SplitSection())
 
 
@@ -245,7 +286,9 @@ def test_unsw_copies_are_found_and_kept_apart(shared_data: Path):
     texts, denied = {"proto", "service", "state"}, {"id": "row", "attack_cat": "truth", "label": "truth"}
     fields = {c: (str | None if c in texts else float | None, None) for c in columns if c not in denied}
     sample = create_model("Unsw", __base__=Sample, **fields)  # type: ignore[call-overload]
-    layout = Layout("unsw", frozenset(columns), lambda r: r, lambda r: Label(r["label"] == 1, r["attack_cat"]), denied)
+    layout = Layout(
+        "unsw", frozenset(columns), lambda r: r, lambda r: Label(r["label"] == 1, r["attack_cat"]), denied
+    )
     data = read([path], Schema("unsw", sample, {"unsw": layout}))
     (exact,), (rounded,) = (split(data, SplitSection(digits=digits)) for digits in (9, 3))
     assert exact.facts["naive_overlap"] == pytest.approx(0.396, abs=0.005)

@@ -14,7 +14,9 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-BLOCKED = "import sys; sys.modules['torch'] = None; sys.argv[0] = 'tocsin'; from tocsin.cli import main; main()"
+BLOCKED = (
+    "import sys; sys.modules['torch'] = None; sys.argv[0] = 'tocsin'; from tocsin.cli import main; main()"
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def serving(artifact: Path, *options: str, extra_path: Path | None = None) -> It
         port = probe.getsockname()[1]
     environment = os.environ | ({"PYTHONPATH": str(extra_path)} if extra_path else {})
     command = [sys.executable, "-c", BLOCKED, "serve", str(artifact), "--port", str(port), *options]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         server = Server(f"http://127.0.0.1:{port}", process)
         try:
             _await_ready(server)

@@ -33,11 +33,15 @@ def test_a_failing_command_would_be_noticed(tmp_path: Path) -> None:
     assert run_script("tocsin verify nothing-here\necho later", tmp_path).returncode == 2
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *PAGES], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *PAGES], ids=lambda page: page.stem
+)
 def test_links_and_named_files_exist(page: Path) -> None:
     text = page.read_text()
     targets = [t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t]
     missing = [target for target in targets if not (page.parent / target).exists()]
-    named = re.findall(r"`((?:core|features|data|metrics|artifact|nn|engine|audit|serve|workflows|tests)/[\w/]+\.py)`", text)
+    named = re.findall(
+        r"`((?:core|features|data|metrics|artifact|nn|engine|audit|serve|workflows|tests)/[\w/]+\.py)`", text
+    )
     missing += [n for n in named if not ((ROOT / "src" / "tocsin" / n).exists() or (ROOT / n).exists())]
     assert missing == []

@@ -81,7 +81,9 @@ def test_verify_with_the_right_key_and_the_wrong_one(work: Path, artifact: Path,
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
-def test_predict_writes_a_verdict_for_every_row(artifact: Path, data: Path, tmp_path: Path, ending: str) -> None:
+def test_predict_writes_a_verdict_for_every_row(
+    artifact: Path, data: Path, tmp_path: Path, ending: str
+) -> None:
     output = tmp_path / f"verdicts{ending}"
     counts = json.loads(succeed("predict", artifact, data, "-o", output, "--json"))
     read = {".csv": pl.read_csv, ".parquet": pl.read_parquet, ".jsonl": pl.read_ndjson}[ending]
@@ -107,7 +109,9 @@ def test_evaluate_agrees_with_scikit_learn(artifact: Path, data: Path, tmp_path:
     assert result["evaluation"]["metrics"]["roc_auc"]["value"] == pytest.approx(outside, abs=1e-9)
 
 
-def test_serving_without_torch_gives_the_verdicts_of_predict(artifact: Path, data: Path, tmp_path: Path) -> None:
+def test_serving_without_torch_gives_the_verdicts_of_predict(
+    artifact: Path, data: Path, tmp_path: Path
+) -> None:
     golden = [json.loads(line)["sample"] for line in (artifact / "golden.jsonl").read_text().splitlines()]
     (tmp_path / "golden.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in golden))
     with serving(artifact) as server:
@@ -158,14 +162,22 @@ def nan_label(text: str) -> str:
     lines = text.splitlines()
     place = lines[0].split(",").index("label")
     cells = [line.split(",") for line in lines[1:]]
-    return "\n".join([lines[0], *(",".join([*row[:place], "NaN", *row[place + 1 :]]) for row in cells if len(row) > place)])
+    return "\n".join(
+        [lines[0], *(",".join([*row[:place], "NaN", *row[place + 1 :]]) for row in cells if len(row) > place)]
+    )
 
 
-@pytest.mark.parametrize("damage", [ragged, unknown_column, nan_label, lambda text: "", lambda text: text.splitlines()[0]])
-def test_a_bad_file_is_one_line_and_nothing_is_written(work: Path, data: Path, tmp_path: Path, damage: Callable[[str], str]) -> None:
+@pytest.mark.parametrize(
+    "damage", [ragged, unknown_column, nan_label, lambda text: "", lambda text: text.splitlines()[0]]
+)
+def test_a_bad_file_is_one_line_and_nothing_is_written(
+    work: Path, data: Path, tmp_path: Path, damage: Callable[[str], str]
+) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(damage(data.read_text()))
-    done = tocsin("train", work / "recipe.yaml", *sets(*SMALL, f"data.train=[{bad}]", f"output={tmp_path / 'runs'}"))
+    done = tocsin(
+        "train", work / "recipe.yaml", *sets(*SMALL, f"data.train=[{bad}]", f"output={tmp_path / 'runs'}")
+    )
     message = [line for line in done.stderr.strip().splitlines() if line.startswith("tocsin: ")]
     assert done.returncode == 2, done.stderr
     assert len(message) == 1

@@ -29,19 +29,31 @@ def artifact(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The detector, trained and sealed by the ordinary verbs."""
     folder = tmp_path_factory.mktemp("work")
     recipe = folder / "recipe.yaml"
-    made = f"from other_package.training import make; from pathlib import Path; make(Path({str(folder)!r}), 0)"
+    made = (
+        f"from other_package.training import make; from pathlib import Path; make(Path({str(folder)!r}), 0)"
+    )
     _python(site, made)
     succeed("new", "domains", recipe, extra_path=site)
     sets = ["--set", f"data.train=[{folder / 'domains.csv'}]", "--set", f"output={folder / 'runs'}"]
     report = json.loads(succeed("train", recipe, *sets, "--json", extra_path=site))
-    assert set(report["runs"][0]["evaluation"]["models"]) == {"model", "majority", "stump", "logistic", "lightgbm"}
+    assert set(report["runs"][0]["evaluation"]["models"]) == {
+        "model",
+        "majority",
+        "stump",
+        "logistic",
+        "lightgbm",
+    }
     return Path(report["runs"][0]["artifact"])
 
 
 def test_is_trained_better_than_chance(artifact: Path) -> None:
     evaluation = json.loads((artifact / "evaluation.json").read_text())
     models = evaluation["models"]
-    assert models["model"]["metrics"]["roc_auc"]["value"] > 0.95 > models["majority"]["metrics"]["roc_auc"]["value"]
+    assert (
+        models["model"]["metrics"]["roc_auc"]["value"]
+        > 0.95
+        > models["majority"]["metrics"]["roc_auc"]["value"]
+    )
 
 
 def test_is_verified_and_served(artifact: Path, site: Path) -> None:
@@ -64,4 +76,6 @@ def _python(site: Path, code: str) -> None:
     import subprocess
     import sys
 
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(site)}, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(site)}, timeout=60
+    )

@@ -121,17 +121,28 @@ def kill_moments() -> list:
     return [*drawn, *(pytest.param(m, marks=pytest.mark.release) for m in more)]
 
 
+def run_apart(folder: Path, resume: bool, moment: tuple[str, int] | None) -> int | None:
+    process = context().Process(target=run, args=(str(folder), resume, moment))
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
 @pytest.mark.parametrize("moment", kill_moments(), ids=str)
 def test_killed_and_resumed(tmp_path, undisturbed, moment):
-    process = context().Process(target=run, args=(str(tmp_path), False, moment))
-    process.start()
-    process.join(120)
-    assert process.exitcode == -signal.SIGKILL
+    assert run_apart(tmp_path, False, moment) == -signal.SIGKILL
     assert not (tmp_path / "final.safetensors").exists()
-    process = context().Process(target=run, args=(str(tmp_path), True, None))
-    process.start()
-    process.join(120)
-    assert process.exitcode == 0
+    assert run_apart(tmp_path, True, None) == 0
+    assert_same(tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "again", [("replace", 2), *(pytest.param(("fsync", n), marks=pytest.mark.release) for n in range(1, 9))]
+)
+def test_killed_while_it_resumes(tmp_path, undisturbed, again):
+    assert run_apart(tmp_path, False, ("step", 17)) == -signal.SIGKILL
+    assert run_apart(tmp_path, True, again) == -signal.SIGKILL
+    assert run_apart(tmp_path, True, None) == 0
     assert_same(tmp_path, undisturbed)
 
 

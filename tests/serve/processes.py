@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,15 @@ def serving(artifact: Path, log: Path = Path(os.devnull), ready: bool = True, **
     """Serve an artifact on a free port until the block ends."""
     options["settings"] = {"request_log": str(log), "drain_delay": 0.1} | options.get("settings", {})
     command = [sys.executable, str(LAUNCH), str(artifact), json.dumps(options)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     server = Server(process)
     try:
         if ready:
             server.wait()
         yield server
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         server._reader.join(timeout=5)
         assert process.stderr is not None

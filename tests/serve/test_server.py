@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -81,18 +82,18 @@ def test_importing_the_package_costs_nothing() -> None:
 
 
 def send(server: Server, sent: threading.Barrier) -> int:
-    connection = server.connect()
-    connection.connect()
-    sent.wait(20)
-    connection.request("POST", "/v1/toy/predict", json.dumps(ATTACK), {"content-type": "application/json"})
-    reply = connection.getresponse()
-    assert len(json.loads(reply.read())["verdicts"]) == 1
-    return reply.status
+    with closing(server.connect()) as connection:
+        connection.connect()
+        sent.wait(20)
+        connection.request("POST", "/v1/toy/predict", json.dumps(ATTACK), {"content-type": "application/json"})
+        reply = connection.getresponse()
+        assert len(json.loads(reply.read())["verdicts"]) == 1
+        return reply.status
 
 
 def test_nothing_accepted_is_lost_when_it_is_told_to_end(sealed: Path) -> None:
-    with serving(sealed, slow=0.05, settings={"queue": 64, "drain_delay": 0.1}) as server:
-        probe = server.connect()
+    settings = {"queue": 64, "drain_delay": 0.1}
+    with serving(sealed, slow=0.05, settings=settings) as server, closing(server.connect()) as probe:
         probe.request("GET", "/health/ready")
         probe.getresponse().read()
         sent = threading.Barrier(IN_FLIGHT + 1)
@@ -206,7 +207,22 @@ def test_numbers_are_exact_over_several_processes_and_their_deaths(sealed: Path)
 
 
 def crew(parent: psutil.Process) -> set[int]:
-    return {child.pid for child in parent.children() if child.status() != psutil.STATUS_ZOMBIE}
+    """The processes that are alive."""
+    return {child.pid for child in parent.children() if _is_alive(child)}
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_processes_that_lose_their_leader_answer_and_leave(sealed: Path) -> None:
+    with serving(sealed, settings={"workers": 2}) as server:
+        children = psutil.Process(server.process.pid).children()
+        server.process.kill()
+        eventually(lambda: not [child for child in children if child.is_running() and _is_alive(child)])
 
 
 def test_a_process_that_dies_young_ends_the_server(sealed: Path) -> None:
@@ -233,8 +249,8 @@ def test_the_listener_names_its_protocol() -> None:
 
 
 def test_answers_do_not_wait_for_an_acknowledgement(sealed: Path) -> None:
-    with serving(sealed) as server:
-        connection, seconds = server.connect(), []
+    seconds = []
+    with serving(sealed) as server, closing(server.connect()) as connection:
         for _ in range(30):
             start = time.perf_counter()
             connection.request("POST", "/v1/toy/predict", "{}", {"content-type": "application/json"})
@@ -351,11 +367,11 @@ def test_a_long_run_does_not_grow(sealed: Path) -> None:
         process = psutil.Process(server.process.pid)
 
         def ask(count: int) -> None:
-            connection = server.connect()
-            for i in range(count):
-                body = "{}" if i % 10 else '{"x":1}'
-                connection.request("POST", "/v1/toy/predict", body, {"content-type": "application/json"})
-                connection.getresponse().read()
+            with closing(server.connect()) as connection:
+                for i in range(count):
+                    body = "{}" if i % 10 else '{"x":1}'
+                    connection.request("POST", "/v1/toy/predict", body, {"content-type": "application/json"})
+                    connection.getresponse().read()
 
         ask(10_000)
         before = process.memory_info().rss, process.num_fds(), process.num_threads()

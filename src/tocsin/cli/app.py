@@ -9,7 +9,7 @@ import typer
 
 from tocsin import __version__
 from tocsin.cli.output import emit_json, emit_line, emit_table, say
-from tocsin.core.errors import CheckFailed, TocsinError
+from tocsin.core.errors import CheckFailed, InputError, TocsinError
 
 app = typer.Typer(
     name="tocsin",
@@ -21,12 +21,32 @@ app = typer.Typer(
 )
 
 RecipeFile = Annotated[Path, typer.Argument(help="recipe (YAML)", show_default=False)]
-ArtifactFolder = Annotated[str, typer.Argument(help="artifact folder, or detector@alias in --store", show_default=False)]
-DataFiles = Annotated[list[str], typer.Argument(help="CSV, Parquet or JSON lines; paths or URLs", show_default=False)]
+ArtifactFolder = Annotated[
+    str, typer.Argument(help="artifact folder, or detector@alias in --store", show_default=False)
+]
+DataFiles = Annotated[
+    list[str], typer.Argument(help="CSV, Parquet or JSON lines; paths or URLs", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipe, such as model.width=64")]
-PublicKey = Annotated[Path | None, typer.Option("--key", help="public key (PEM); the signature must match it")]
-StoreFolder = Annotated[Path, typer.Option("--store", help="folder of versions and aliases", envvar="TOCSIN_STORE")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value over the recipe, such as model.width=64")
+]
+PublicKey = Annotated[
+    Path | None, typer.Option("--key", help="public key (PEM); the signature must match it")
+]
+StoreFolder = Annotated[
+    Path, typer.Option("--store", help="folder of versions and aliases", envvar="TOCSIN_STORE")
+]
+EXTRAS = {
+    "polars": "data",
+    "fsspec": "data",
+    "torch": "train",
+    "sklearn": "train",
+    "mlflow": "track",
+    "onnxruntime": "serve",
+    "fastapi": "serve",
+}
+"""A module whose absence means that an extra was not installed -> the extra."""
 DEFAULT_STORE = Path("store")
 
 
@@ -37,11 +57,17 @@ def main() -> None:
     except TocsinError as error:
         say(f"tocsin: {error}")
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        extra = EXTRAS[error.name]
+        say(f"tocsin: this verb needs {error.name}, which is not installed: pip install 'tocsin[{extra}]'")
+        sys.exit(InputError.exit_code)
 
 
 @app.callback(invoke_without_command=True)
 def root(
-    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
 ) -> None:
     """Trains, proves, ships and watches security models."""
     if version:
@@ -112,10 +138,13 @@ def train(
     resume: Annotated[bool, typer.Option(help="go on from the newest checkpoint")] = False,
     force: Annotated[bool, typer.Option(help="start over in a run folder that exists")] = False,
     variants: Annotated[bool, typer.Option(help="also train the recipe's variants")] = True,
-    key: Annotated[Path | None, typer.Option(help="private key (PEM) to sign with", envvar="TOCSIN_SIGNING_KEY")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="private key (PEM) to sign with", envvar="TOCSIN_SIGNING_KEY")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Split, fit every stage, prove on the test rows beside the baselines, and seal the artifact."""
+    from tocsin.metrics.comparison import conclude
     from tocsin.workflows.summary import METRICS, fold_rows, model_rows
     from tocsin.workflows.train import TrainOptions, train_recipe
 
@@ -126,10 +155,14 @@ def train(
         return
     for run in result.runs:
         emit_table(f"{run.fold}, seed {run.seed}", ["model", *METRICS], model_rows(run.evaluation))
+        for sentence in conclude(run.evaluation):
+            emit_line(sentence)
         emit_line(f"report:   {run.report}\nartifact: {run.artifact}\n")
     if len(result.runs) > 1:
         runs = [(run.fold, run.seed, run.evaluation) for run in result.runs]
-        emit_table("All runs: the model and the best other one", ["fold", "seed", "model", *METRICS], fold_rows(runs))
+        emit_table(
+            "All runs: the model and the best other one", ["fold", "seed", "model", *METRICS], fold_rows(runs)
+        )
 
 
 @app.command()
@@ -137,7 +170,9 @@ def evaluate(
     artifact: ArtifactFolder,
     data: DataFiles,
     layout: Annotated[str, typer.Option(help="the publisher's file layout")] = "auto",
-    output: Annotated[Path | None, typer.Option(help="folder for the report, figures and metrics.json")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="folder for the report, figures and metrics.json")
+    ] = None,
     store: StoreFolder = DEFAULT_STORE,
     key: PublicKey = None,
     json: Json = False,
@@ -150,7 +185,11 @@ def evaluate(
     if json:
         emit_json(result)
         return
-    emit_table(f"{result.artifact} on {len(data)} file(s), {result.rows:,} rows", ["metric", "value", "low", "high"], result.metric_rows)
+    emit_table(
+        f"{result.artifact} on {len(data)} file(s), {result.rows:,} rows",
+        ["metric", "value", "low", "high"],
+        result.metric_rows,
+    )
     emit_table("Slices", ["slice", "value", "rows", "recall", "false positives"], result.slice_rows)
 
 
@@ -158,7 +197,9 @@ def evaluate(
 def predict(
     artifact: ArtifactFolder,
     data: DataFiles,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help=".csv, .parquet or .jsonl; stdout as JSON lines")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help=".csv, .parquet or .jsonl; stdout as JSON lines")
+    ] = None,
     layout: Annotated[str, typer.Option(help="the publisher's file layout")] = "auto",
     explain: Annotated[int, typer.Option(min=0, help="strongest reasons per row")] = 0,
     store: StoreFolder = DEFAULT_STORE,
@@ -173,7 +214,10 @@ def predict(
     if json and output:
         emit_json(summary)
     elif output:
-        emit_line(f"{summary['rows']:,} rows, {summary['positive']:,} {summary['label']}, {summary['refused']:,} refused -> {output}")
+        emit_line(
+            f"{summary['rows']:,} rows, {summary['positive']:,} {summary['label']}, "
+            f"{summary['refused']:,} refused -> {output}"
+        )
 
 
 @app.command()
@@ -234,7 +278,9 @@ def bench(
 
 
 @app.command()
-def keygen(folder: Annotated[Path, typer.Argument(help="folder for signing.pem and signing.pub.pem")]) -> None:
+def keygen(
+    folder: Annotated[Path, typer.Argument(help="folder for signing.pem and signing.pub.pem")],
+) -> None:
     """Make an Ed25519 key pair to sign artifacts with."""
     from tocsin.workflows.stores import make_key_files
 

@@ -47,4 +47,13 @@ def _text(cell: object) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text.replace(",", "").replace(".", "").replace("-", "").replace("–", "").replace("%", "").strip().isdigit() or text == "–"
+    return (
+        text.replace(",", "")
+        .replace(".", "")
+        .replace("-", "")
+        .replace("–", "")
+        .replace("%", "")
+        .strip()
+        .isdigit()
+        or text == "–"
+    )

@@ -78,7 +78,7 @@ def json_bytes(value: object) -> bytes:
 
 
 def jsonable(value: Any, where: str = "$") -> Any:
-    """Turn tensors, arrays, paths, devices, models, dataclasses and containers of them into plain JSON values.
+    """Turn tensors, arrays, paths, devices, models, dataclasses and containers of them into JSON values.
 
     Tensors and devices are known by their methods, so that this module needs no torch.
     NaN and infinities become None, since JSON has none. TypeError names the place of anything else.
@@ -102,7 +102,7 @@ def _special(value: Any, where: str) -> Any:
     if isinstance(value, BaseModel):
         return jsonable(value.model_dump(mode="json"), where)
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: jsonable(getattr(value, field.name), f"{where}.{field.name}") for field in fields(value)}
+        return {f.name: jsonable(getattr(value, f.name), f"{where}.{f.name}") for f in fields(value)}
     if isinstance(value, np.ndarray | np.generic):
         return jsonable(value.tolist(), where)
     if hasattr(value, "detach") and hasattr(value, "cpu"):

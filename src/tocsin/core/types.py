@@ -11,7 +11,7 @@ Arrays = dict[str, np.ndarray]
 """Named arrays with the row axis first; the names are exactly the ONNX input (or output) names."""
 
 Columns = Mapping[str, np.ndarray]
-"""Validated raw fields, row-aligned: one array each, float64 with NaN for missing, or object (`str | None`)."""
+"""Validated raw fields, row-aligned: an array each, float64 with NaN for missing or object (`str | None`)."""
 
 Files = dict[str, bytes]
 """Relative POSIX path -> content: how encoders and artifacts are saved and loaded without touching a disk."""

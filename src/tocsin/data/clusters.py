@@ -18,7 +18,10 @@ _FLOOR = -280
 
 
 def near_duplicates(columns: Columns, digits: int) -> np.ndarray:
-    """Return keys, uint64 [N]: equal where rows agree with numbers rounded to `digits` significant digits."""
+    """Return keys, uint64 [N]: equal where rows agree with numbers rounded to `digits` significant digits.
+
+    A copy whose numbers were jittered is missed where one of them crosses a rounding boundary.
+    """
     return row_keys({k: v if v.dtype == object else round_significant(v, digits) for k, v in columns.items()})
 
 

@@ -44,10 +44,12 @@ class ArrayBatches:
 
     def __post_init__(self) -> None:
         self._rows = _common_rows({**self.inputs, **{f"target {k}": v for k, v in self.targets.items()}})
-        self._inputs = {name: _to_tensor(values) for name, values in self.inputs.items()}
-        self._targets = {name: _to_tensor(values) for name, values in self.targets.items()}
         terms = np.ones(self._rows) if self.terms is None else self.terms
-        self._terms_N = _to_tensor(np.asarray(terms, dtype=np.float64))
+        self._whole = Batch(
+            {name: _to_tensor(values) for name, values in self.inputs.items()},
+            {name: _to_tensor(values) for name, values in self.targets.items()},
+            _to_tensor(np.asarray(terms, dtype=np.float64)),
+        )
         self._by_class = _rows_by_class(self.classes) if self.draw == "weighted" else []
 
     def __len__(self) -> int:
@@ -61,8 +63,7 @@ class ArrayBatches:
         return self.transform(batch, make_generator(self.seed, epoch, place))
 
     def _gather(self, epoch: int, start: int) -> Batch:
-        whole = Batch(self._inputs, self._targets, self._terms_N)
-        stop = min(start + self.batch_size, self._rows)
+        whole, stop = self._whole, min(start + self.batch_size, self._rows)
         if self.draw == "sequential":
             return whole.slice(start, stop)
         index_B = self._order_of(epoch)[start:stop]

@@ -32,10 +32,11 @@ class Table:
         """Drop the rows after a step, and a last row that was cut short by a crash."""
         self.close()
         rows = [row for row in read_table(self.path) if int(row["step"]) <= step]
-        self.path.unlink(missing_ok=True)
-        if rows:
-            self._columns = list(rows[0])
-            write_text(self.path, _format([self._columns, *[list(row.values()) for row in rows]]))
+        if not rows:
+            self.path.unlink(missing_ok=True)
+            return
+        self._columns = list(rows[0])
+        write_text(self.path, _format([self._columns, *[list(row.values()) for row in rows]]))
 
     def append(self, row: Row) -> None:
         """Add a row; a value without a column of its own is left out, a missing one is empty."""

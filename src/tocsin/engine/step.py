@@ -94,7 +94,7 @@ def block_norms(model: nn.Module) -> tuple[list[str], Tensor]:
     # A module lists its parameters block after block.
     blocks = Counter(name.partition(".")[0] for name, _ in named)
     square_P = torch.stack(torch._foreach_norm([grad for _, grad in named])).double().square()
-    squares = [square_P.sum(), *(part.sum() for part in square_P.split(list(blocks.values())))]
+    squares = [square_P.sum(), *(part.sum() for part in torch.split(square_P, list(blocks.values())))]
     return list(blocks), torch.stack([*squares[1:], squares[0]]).sqrt()
 
 

@@ -42,6 +42,7 @@ def place_of(error: BaseException) -> dict[str, str]:
 def _name_exception(
     _logger: Any, _name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
+    event.pop("color_message", None)  # uvicorn says it all twice
     info = event.pop("exc_info", None)
     if isinstance(info, tuple) and isinstance(info[1], BaseException):
         event.update(place_of(info[1]))

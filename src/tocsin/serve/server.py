@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Sequence
@@ -87,7 +88,8 @@ def _serve(
     if shared is not None:
         share_between_processes(shared)
     app = create_app(artifacts, settings, Telemetry(shared))
-    server = Server(_config(app, settings), app.state.house)
+    leader = None if shared is None else os.getppid()
+    server = Server(_config(app, settings), app.state.house, leader)
     server.run(sockets=[listener])
     if app.state.house.lane.is_stuck():
         log.error("a model does not come back: its thread is left behind")
@@ -112,9 +114,10 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
 class Server(uvicorn.Server):
     """uvicorn, with a way out that loses nothing."""
 
-    def __init__(self, config: uvicorn.Config, house: House) -> None:
+    def __init__(self, config: uvicorn.Config, house: House, leader: int | None = None) -> None:
         super().__init__(config)
         self._house = house
+        self._leader = leader
         self._deadline = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
@@ -125,7 +128,9 @@ class Server(uvicorn.Server):
         self._house.draining = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Leave the main loop when the time of draining is over."""
+        """Leave the main loop when the time of draining is over; begin it when the leading process is gone."""
+        if self._leader not in (None, os.getppid()) and not self._house.draining:
+            self.handle_exit(signal.SIGTERM, None)
         if self._house.draining and monotonic() >= self._deadline:
             self.should_exit = True
         return await super().on_tick(counter)

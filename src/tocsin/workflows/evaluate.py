@@ -35,12 +35,15 @@ class EvaluateResult:
     def slice_rows(self) -> list[tuple[Any, ...]]:
         """Return (slice, value, rows, recall, false positives) for a table."""
         return [
-            (s.by, s.name, s.rows, s.recall.value, s.false_positive_rate.value) for s in self.evaluation.slices
+            (s.by, s.name, s.rows, s.recall.value, s.false_positive_rate.value)
+            for s in self.evaluation.slices
         ]
 
 
-def evaluate_artifact(source: Source, data: Sequence[str], layout: str, output: Path | None) -> EvaluateResult:
-    """Evaluate on rows of any layout that can be read as the artifact's sample: cross-dataset work is nothing special."""
+def evaluate_artifact(
+    source: Source, data: Sequence[str], layout: str, output: Path | None
+) -> EvaluateResult:
+    """Evaluate on rows of any layout that can be read as the artifact's sample: another publisher's too."""
     predictor = source.predictor()
     manifest = predictor.artifact.manifest
     schema = load_detector(manifest.detector).schemas[manifest.sample]
@@ -54,4 +57,6 @@ def evaluate_artifact(source: Source, data: Sequence[str], layout: str, output: 
     evaluation = evaluate_binary(dataset.label, probability, threshold, slices=slices_of(truth))
     if output is not None:
         write_evaluation(output, evaluation)
-    return EvaluateResult(source.name, predictor.artifact.digest, len(dataset), len(dataset.refused), evaluation)
+    return EvaluateResult(
+        source.name, predictor.artifact.digest, len(dataset), len(dataset.refused), evaluation
+    )

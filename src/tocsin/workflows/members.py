@@ -19,11 +19,11 @@ from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
 from tocsin.engine.hardware import make_fabric
 from tocsin.engine.loop import FitOptions, fit
-from tocsin.engine.task import Part, Plan, PlanContext
+from tocsin.engine.task import Part, Plan, PlanContext, Stage
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.nn.export import export_onnx, open_session, parity, sized
-from tocsin.workflows.trackers import Tracking
 from tocsin.workflows.prepare import Prepared, categories_of, encode_part
+from tocsin.workflows.trackers import Tracking
 
 CHUNK = 1024
 EXAMPLE = 8
@@ -61,6 +61,8 @@ class Member:
 
     job: Job
     parts: Parts
+    stage: Stage
+    """The last one, whose model it is."""
     model: nn.Module
     onnx: bytes
     parity: Mapping[str, float]
@@ -98,19 +100,42 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
     """Run the detector's plan, export the last stage's best weights, and score validation and test rows."""
     start = time.monotonic()
     context = PlanContext(
-        job.recipe, prepared.schema, parts.encoder, parts.train, parts.valid, job.seed, parts.categories, parts.unlabelled
+        job.recipe,
+        prepared.schema,
+        parts.encoder,
+        parts.train,
+        parts.valid,
+        job.seed,
+        parts.categories,
+        parts.unlabelled,
     )
     plan: Plan = resolve(prepared.detector.plan)(context)  # type: ignore[operator]
     model = _fit_stages(plan, job, tell)
     example = take(parts.valid.arrays, np.arange(min(EXAMPLE, len(parts.valid))))
     outputs = list(model(**_tensors(example)))
     onnx = export_onnx(model, example, outputs)
-    differences = parity(model, onnx, sized(take(parts.valid.arrays, np.arange(min(512, len(parts.valid))))), job.recipe.export.parity)
+    differences = parity(
+        model,
+        onnx,
+        sized(take(parts.valid.arrays, np.arange(min(512, len(parts.valid))))),
+        job.recipe.export.parity,
+    )
     write_bytes(job.folder / "model.onnx", onnx)
     session = open_session(onnx, threads=job.recipe.compute.threads or 0)
     valid, test = score(session, parts.valid.arrays), score(session, parts.test.arrays)
     temperature = fit_temperature(parts.valid.label, valid["logit"]).temperature
-    return Member(job, parts, model, onnx, differences, temperature, valid, test, time.monotonic() - start)
+    return Member(
+        job,
+        parts,
+        plan.stages[-1],
+        model,
+        onnx,
+        differences,
+        temperature,
+        valid,
+        test,
+        time.monotonic() - start,
+    )
 
 
 def _fit_stages(plan: Plan, job: Job, tell: Callable[[str], None]) -> nn.Module:
@@ -133,6 +158,18 @@ def _fit_stages(plan: Plan, job: Job, tell: Callable[[str], None]) -> nn.Module:
     model = plan.stages[-1].task.build()
     model.load_state_dict(warm[plan.stages[-1].name])
     return model.eval()
+
+
+def augmented_rows(stage: Stage) -> tuple[Arrays, np.ndarray] | None:
+    """Return one epoch of (arrays, labels) as an augmenting stage trains on them, or None where it does not augment.
+
+    For a baseline that is given the same help: else a comparison is about the augmentation, not about the models.
+    """
+    if getattr(stage.train, "transform", None) is None:
+        return None
+    batches = [stage.train[i] for i in range(len(stage.train))]
+    arrays = {name: np.concatenate([b.inputs[name].numpy() for b in batches]) for name in batches[0].inputs}
+    return arrays, np.concatenate([b.targets["label"].numpy() for b in batches])
 
 
 def score(session: InferenceSession, arrays: Arrays) -> Arrays:

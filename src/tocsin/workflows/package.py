@@ -46,9 +46,11 @@ def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key:
     check_skew(member, prepared, proof.test.columns)
     if proof.evaluation.models[proof.evaluation.primary].threshold > 1:
         rate = member.job.recipe.evaluation.max_false_positive_rate
-        raise CheckFailed(f"only flagging nothing keeps the false-positive rate at {rate}; nothing was packaged")
+        raise CheckFailed(
+            f"only flagging nothing keeps the false-positive rate at {rate}; nothing was packaged"
+        )
     manifest = _manifest(member, prepared, proof)
-    files = _files(member, prepared, proof)
+    files = _files(member, proof)
     card = write_card(manifest, proof.evaluation.model_dump(mode="json"), _readme(prepared))
     files |= {"card.md": card.encode(), "bom.cdx.json": write_bom(manifest, files)}
     return seal(folder, manifest, files, load_private_key(key) if key else None)
@@ -69,11 +71,13 @@ def check_skew(member: Member, prepared: Prepared, columns: Columns) -> int:
     trained = take(member.parts.test.arrays, index)
     for name, values in trained.items():
         if values.tobytes() != served[name].tobytes() or values.dtype != served[name].dtype:
-            raise CheckFailed(f"training and serving disagree about the feature array {name!r}; nothing was packaged")
+            raise CheckFailed(
+                f"training and serving disagree about the feature array {name!r}; nothing was packaged"
+            )
     return len(index)
 
 
-def _files(member: Member, prepared: Prepared, proof: Proof) -> Files:
+def _files(member: Member, proof: Proof) -> Files:
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in member.model.state_dict().items()}
     valid = member.parts.valid
     reference = profile(valid.columns, member.probability(member.valid))
@@ -93,11 +97,18 @@ def golden(member: Member, count: int) -> bytes:
     """Return so many validation samples and their outputs as JSON lines, both classes among them."""
     valid = member.parts.valid
     sides = [np.flatnonzero(valid.label == value) for value in (1, 0)]
-    picks = [side[np.linspace(0, len(side) - 1, min(count // 2, len(side))).astype(int)] for side in sides if len(side)]
+    picks = [
+        side[np.linspace(0, len(side) - 1, min(count // 2, len(side))).astype(int)]
+        for side in sides
+        if len(side)
+    ]
     index = np.concatenate(picks)
     outputs = score(open_session(member.onnx), take(valid.arrays, index))
     lines = [
-        {"sample": untabulate(valid.columns, row), "outputs": {name: v[i].tolist() for name, v in outputs.items()}}
+        {
+            "sample": untabulate(valid.columns, row),
+            "outputs": {name: v[i].tolist() for name, v in outputs.items()},
+        }
         for i, row in enumerate(index)
     ]
     return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
@@ -148,4 +159,8 @@ def _data_facts(prepared: Prepared) -> dict[str, Any]:
 
 def _readme(prepared: Prepared) -> str:
     path = prepared.detector.folder / "README.md"
-    return path.read_text(encoding="utf-8") if path.exists() else f"# {prepared.detector.name}\n\n{prepared.detector.summary}\n"
+    return (
+        path.read_text(encoding="utf-8")
+        if path.exists()
+        else f"# {prepared.detector.name}\n\n{prepared.detector.summary}\n"
+    )

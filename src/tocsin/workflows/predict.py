@@ -19,10 +19,14 @@ from tocsin.workflows.stores import Source
 FORMATS = (".csv", ".parquet", ".jsonl")
 
 
-def predict_rows(source: Source, data: Sequence[str], output: Path | None, *, layout: str, explain: int) -> dict[str, Any]:
+def predict_rows(
+    source: Source, data: Sequence[str], output: Path | None, *, layout: str, explain: int
+) -> dict[str, Any]:
     """Write a verdict for every row that can be read, and count the rows that could not; returns the counts."""
     if output is not None and output.suffix not in FORMATS:
-        raise InputError(f"{output}: unknown ending{did_you_mean(output.suffix, list(FORMATS))} (one of {', '.join(FORMATS)})")
+        raise InputError(
+            f"{output}: unknown ending{did_you_mean(output.suffix, list(FORMATS))} (one of {', '.join(FORMATS)})"
+        )
     predictor = source.predictor()
     manifest = predictor.artifact.manifest
     schema = load_detector(manifest.detector).schemas[manifest.sample]

@@ -50,7 +50,8 @@ def find_schema(detector: Detector, name: str) -> Schema:
     if name not in detector.schemas:
         known = list(detector.schemas)
         raise InputError(
-            f"data.sample: {detector.name} has no sample {name!r}{did_you_mean(name, known)} (there are: {', '.join(known)})"
+            f"data.sample: {detector.name} has no sample {name!r}{did_you_mean(name, known)} "
+            f"(there are: {', '.join(known)})"
         )
     return detector.schemas[name]
 
@@ -61,7 +62,9 @@ def prepare(recipe: Recipe[Any]) -> Prepared:
     schema = find_schema(detector, recipe.data.sample)
     dataset = _read(recipe, schema, recipe.data.train)
     official = _read(recipe, schema, recipe.data.test) if recipe.data.test else None
-    unlabelled = _read(recipe, schema, recipe.data.unlabelled, labelled=False) if recipe.data.unlabelled else None
+    unlabelled = (
+        _read(recipe, schema, recipe.data.unlabelled, labelled=False) if recipe.data.unlabelled else None
+    )
     folds = tuple(split(dataset, recipe.split, official))
     return Prepared(detector, recipe, schema, dataset, official, unlabelled, folds)
 
@@ -81,7 +84,9 @@ def _read(recipe: Recipe[Any], schema: Schema, files: Sequence[str], *, labelled
 
 def categories_of(dataset: Dataset) -> tuple[str, ...]:
     """Return the kinds of positives with enough rows to be learned, most frequent first."""
-    names, counts = np.unique(dataset.category[(dataset.label == 1) & (dataset.category != "")], return_counts=True)
+    names, counts = np.unique(
+        dataset.category[(dataset.label == 1) & (dataset.category != "")], return_counts=True
+    )
     order = sorted(zip(-counts, names, strict=True))
     return tuple(str(name) for count, name in order if -count >= RARE)
 

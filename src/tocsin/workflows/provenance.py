@@ -12,7 +12,16 @@ from tocsin.engine.hardware import device_name
 from tocsin.metrics.evaluation import Origin
 from tocsin.workflows.members import Job
 
-PACKAGES = ("torch", "lightning-fabric", "numpy", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "pydantic")
+PACKAGES = (
+    "torch",
+    "lightning-fabric",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "scikit-learn",
+    "lightgbm",
+    "pydantic",
+)
 
 
 def make_origin(fold: Fold, job: Job) -> Origin:
@@ -39,5 +48,9 @@ def make_provenance(fold: Fold, job: Job) -> Provenance:
         python_version=platform.python_version(),
         packages=package_versions(PACKAGES),
         device=device,
-        trained_on="cpu" if job.recipe.compute.device == "cpu" else "gpu" if "cuda" in device.lower() else "cpu",
+        trained_on="cpu"
+        if job.recipe.compute.device == "cpu"
+        else "gpu"
+        if "cuda" in device.lower()
+        else "cpu",
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tocsin.metrics.evaluation import EvaluationReport, Estimate
+from tocsin.metrics.evaluation import Estimate, EvaluationReport
 
 METRICS = ("roc_auc", "pr_auc", "f1", "recall", "false_positive_rate", "recall_at_fpr_0.01")
 

@@ -15,12 +15,13 @@ from tocsin.core.durable import write_json, write_text
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import dump_recipe, with_overrides
+from tocsin.data.clusters import connect, near_duplicates
 from tocsin.data.sources import write_quarantine
 from tocsin.data.splits import Fold
 from tocsin.metrics.comparison import Scores, Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.metrics.thresholds import needed_negatives
-from tocsin.workflows.members import Job, Member, Parts, encode_parts, fit_member
+from tocsin.workflows.members import Job, Member, Parts, augmented_rows, encode_parts, fit_member
 from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.provenance import make_origin, make_provenance
@@ -30,6 +31,7 @@ from tocsin.workflows.trackers import log_results, tracked
 
 Tell = Callable[[str], None]
 ARTIFACT = "artifact"
+BOOSTED = "lightgbm"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,9 @@ def train_recipe(path: Path, sets: Sequence[str], options: TrainOptions, tell: T
     runs = tuple(
         train_run(prepared, fold, seed, options, tell) for fold in prepared.folds for seed in recipe.seeds
     )
-    write_json(folder / "summary.json", {"runs": [summarise(run.fold, run.seed, run.evaluation) for run in runs]})
+    write_json(
+        folder / "summary.json", {"runs": [summarise(run.fold, run.seed, run.evaluation) for run in runs]}
+    )
     return TrainResult(folder, runs)
 
 
@@ -91,9 +95,13 @@ def _check_folder(folder: Path, recipe: Recipe[Any], options: TrainOptions) -> N
     if options.force or not kept.exists():
         return
     if not options.resume:
-        raise InputError(f"{folder} holds a run already: go on with --resume, start over with --force, or --set name=...")
+        raise InputError(
+            f"{folder} holds a run already: go on with --resume, start over with --force, or --set name=..."
+        )
     if kept.read_text(encoding="utf-8") != dump_recipe(recipe):
-        raise InputError(f"--resume: the recipe is not the one in {kept}; start over with --force or --set name=...")
+        raise InputError(
+            f"--resume: the recipe is not the one in {kept}; start over with --force or --set name=..."
+        )
 
 
 def train_run(prepared: Prepared, fold: Fold, seed: int, options: TrainOptions, tell: Tell) -> RunResult:
@@ -104,7 +112,9 @@ def train_run(prepared: Prepared, fold: Fold, seed: int, options: TrainOptions, 
     if (folder / ARTIFACT).exists():
         tell(f"{folder}: sealed already")
         return _finished(folder, fold, seed)
-    tell(f"{folder}: {len(fold.train):,} rows to train, {len(fold.valid):,} to choose, {len(fold.test):,} to test")
+    tell(
+        f"{folder}: {len(fold.train):,} rows to train, {len(fold.valid):,} to choose, {len(fold.test):,} to test"
+    )
     _check_negatives(prepared, fold, recipe.evaluation.max_false_positive_rate)
     name = "-".join(filter(None, [fold.name if len(prepared.folds) > 1 else "", f"seed_{seed}"]))
     with tracked(recipe, name, {"fold": fold.name, "data_fingerprint": fold.fingerprint}) as tracking:
@@ -131,12 +141,16 @@ def _run(prepared: Prepared, fold: Fold, job: Job, options: TrainOptions, tell: 
     evaluation = judge_members(prepared, fold, members, job, tell)
     write_json(job.folder / "evaluation.json", evaluation)
     report = write_report(job.folder, evaluation.model_dump(mode="json"), findings.model_dump(mode="json"))
-    proof = Proof(evaluation, findings.model_dump(mode="json"), make_provenance(fold, job), prepared.test(fold))
+    proof = Proof(
+        evaluation, findings.model_dump(mode="json"), make_provenance(fold, job), prepared.test(fold)
+    )
     artifact = package(members[job.name], prepared, proof, job.folder / ARTIFACT, options.key)
     metrics = evaluation.models[evaluation.primary].metrics
     known = {f"final/test_{name}": e.value for name, e in metrics.items() if e.value is not None}
     log_results(job.tracking, known, [job.folder / "evaluation.json", report])
-    return RunResult(job.folder, fold.name, job.seed, report, job.folder / ARTIFACT, artifact.digest, evaluation)
+    return RunResult(
+        job.folder, fold.name, job.seed, report, job.folder / ARTIFACT, artifact.digest, evaluation
+    )
 
 
 def fit_members(
@@ -148,7 +162,9 @@ def fit_members(
     for name, overrides in job.recipe.variants.items() if variants else ():
         recipe = with_overrides(job.recipe, overrides)
         own = parts if recipe.model == job.recipe.model else encode_parts(prepared, fold, recipe)
-        members[name] = fit_member(prepared, own, replace(job, name=name, recipe=recipe, folder=models / name), tell)
+        members[name] = fit_member(
+            prepared, own, replace(job, name=name, recipe=recipe, folder=models / name), tell
+        )
     return members
 
 
@@ -158,7 +174,7 @@ def judge_members(
     """Put members and baselines side by side on the test rows, each at its own threshold from validation."""
     first = members[job.name]
     scores = {name: _member_scores(member) for name, member in members.items()}
-    scores |= _baseline_scores(first.parts, job, tell)
+    scores |= _baseline_scores(first, tell)
     test = prepared.test(fold)
     train_kinds = frozenset(str(c) for c in np.unique(prepared.dataset.take(fold.train).category) if c)
     slices = {"source": test.source} if len(set(test.source)) > 1 else {}
@@ -168,6 +184,7 @@ def judge_members(
         slices=slices,
         category=test.category,
         known=train_kinds,
+        group=connect([near_duplicates(test.columns, job.recipe.split.digits)], len(test)),
         split=fold.facts,
     )
     return compare_models(truth, scores, job.recipe.evaluation, job.name, make_origin(fold, job))
@@ -183,13 +200,21 @@ def _member_scores(member: Member) -> Scores:
     )
 
 
-def _baseline_scores(parts: Parts, job: Job, tell: Tell) -> dict[str, Scores]:
-    names = job.recipe.evaluation.baselines
+def _baseline_scores(member: Member, tell: Tell) -> dict[str, Scores]:
+    """Fit the recipe's baselines on the same rows, and LightGBM once more on the rows as they were augmented."""
+    names, parts, seed = member.job.recipe.evaluation.baselines, member.parts, member.job.seed
     if not names:
         return {}
     tell(f"baselines: {', '.join(names)}")
-    train, valid, test = (parts.encoder.flatten(part.arrays) for part in (parts.train, parts.valid, parts.test))
-    fitted = fit_baselines(names, (train, parts.train.label), (valid, parts.valid.label), job.seed)
+    train, valid, test = (
+        parts.encoder.flatten(part.arrays) for part in (parts.train, parts.valid, parts.test)
+    )
+    held_out = (valid, parts.valid.label)
+    fitted = fit_baselines(names, (train, parts.train.label), held_out, seed)
+    augmented = augmented_rows(member.stage) if BOOSTED in names else None
+    if augmented is not None:
+        rows = (parts.encoder.flatten(augmented[0]), augmented[1])
+        fitted[f"{BOOSTED}, augmented"] = fit_baselines([BOOSTED], rows, held_out, seed)[BOOSTED]
     return {
         name: Scores(b.predict(valid[0]), b.predict(test[0]), "baseline", b.description, b.seconds)
         for name, b in fitted.items()
@@ -199,4 +224,6 @@ def _baseline_scores(parts: Parts, job: Job, tell: Tell) -> dict[str, Scores]:
 def _finished(folder: Path, fold: Fold, seed: int) -> RunResult:
     artifact = open_artifact(folder / ARTIFACT)
     evaluation = EvaluationReport.model_validate_json(artifact.files["evaluation.json"])
-    return RunResult(folder, fold.name, seed, folder / "report.html", folder / ARTIFACT, artifact.digest, evaluation)
+    return RunResult(
+        folder, fold.name, seed, folder / "report.html", folder / ARTIFACT, artifact.digest, evaluation
+    )

@@ -15,20 +15,17 @@ from tocsin.core.duration import Duration
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import DataSection, LossSection, Recipe, StageSection
 from tocsin.core.types import Sample, field_names, tabulate
-from tocsin.detectors.intrusion.config import IntrusionConfig
-from tocsin.detectors.intrusion.encode import make_encoder
-from tocsin.detectors.intrusion.model import HIDDEN
-from tocsin.detectors.intrusion.training import (
+from tocsin.detectors.intrusion.augmentation import (
+    NOTICEABLE,
     Chain,
-    DetectTask,
     HideFeatures,
     MaskFeatures,
     MixOutliers,
-    RestoreTask,
-    labelled,
-    plan,
-    read_features,
 )
+from tocsin.detectors.intrusion.config import IntrusionConfig
+from tocsin.detectors.intrusion.encode import make_encoder
+from tocsin.detectors.intrusion.model import HIDDEN
+from tocsin.detectors.intrusion.training import DetectTask, RestoreTask, labelled, plan, read_features
 from tocsin.engine.batch import Batch
 from tocsin.engine.generators import make_generator
 from tocsin.engine.loop import FitOptions
@@ -294,7 +291,8 @@ def test_mixed_outliers_are_made_of_normal_rows() -> None:
     mixed = MixOutliers(0.8, 1.0, torch.tensor([0.5, 2.0]))(batch, make_generator(3))
     changed_B = torch.zeros(400, dtype=torch.bool)
     for name, cells_BF in mixed.inputs.items():
-        changed_B |= (cells_BF != batch.inputs[name]).any(1)
+        smallest = NOTICEABLE if name == "numeric" else 0
+        changed_B |= ((cells_BF - batch.inputs[name]).abs() > smallest).any(1)
         for column, source in zip(cells_BF.unbind(1), batch.inputs[name].unbind(1), strict=True):
             assert torch.isin(column, source).all()  # every cell is some row's cell of the same feature
     normal_B = batch.targets["label"] == 0

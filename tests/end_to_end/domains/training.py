@@ -50,13 +50,32 @@ def plan(context: PlanContext) -> Plan:
         return ArrayBatches(part.arrays, {"label": part.label}, section.batch_size, context.seed, draw=draw)
 
     task = DomainTask(context.recipe.model.width)
-    return Plan((Stage("fit", task, batches(context.train, "shuffle"), batches(context.valid, "sequential"), section),))
+    return Plan(
+        (
+            Stage(
+                "fit", task, batches(context.train, "shuffle"), batches(context.valid, "sequential"), section
+            ),
+        )
+    )
 
 
 def make(folder: Path, seed: int) -> Path:
     """Write 2,000 made names: words joined together against random letters and digits."""
     rng = random.Random(seed)
-    words = ["news", "home", "river", "bank", "game", "cloud", "music", "travel", "garden", "photo", "online", "radio"]
+    words = [
+        "news",
+        "home",
+        "river",
+        "bank",
+        "game",
+        "cloud",
+        "music",
+        "travel",
+        "garden",
+        "photo",
+        "online",
+        "radio",
+    ]
     lines = ["domain,made"]
     for i in range(2000):
         if i % 2:
@@ -67,5 +86,3 @@ def make(folder: Path, seed: int) -> Path:
     path = folder / "domains.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
