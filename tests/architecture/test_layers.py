@@ -16,7 +16,7 @@ FOLDERS = [
 DETECTOR_FILES = ["__init__", "sample", "encode", "decode", "demo", "model", "training"]
 # What imports torch as it is imported. The rest of the package, the command line included, does not.
 TORCH_FOLDERS = {"nn", "engine", "workflows"}
-TORCH_FILES = {"model", "training"}
+TORCH_FILES = {"augmentation", "model", "training"}
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:

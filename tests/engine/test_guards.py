@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from engine.runs import Classify, cpu, make_stage
+from engine.runs import Classify, cpu, make_stage, same
 from tocsin.core.duration import Duration
 from tocsin.core.errors import TrainingCollapsed
 from tocsin.core.recipe import OptimSection
+from tocsin.engine.checkpoint import read_weights
 from tocsin.engine.events import Event, StepDone
 from tocsin.engine.guards import ADVICE, IN_A_ROW, CollapseGuard
 from tocsin.engine.loop import FitOptions, fit
@@ -109,6 +110,7 @@ def test_a_rollback_halves_the_rate_and_goes_on(tmp_path):
     rows = (tmp_path / "steps_history.csv").read_text().splitlines()
     rates = {int(r.split(",")[0]): float(r.split(",")[4]) for r in rows[1:]}
     assert sorted(rates) == list(range(1, 121)), "the steps after the checkpoint are told once"
+    assert same(read_weights(tmp_path / "best.safetensors"), result.best)
     assert rates[31] == pytest.approx(rates[30] / 2, rel=0.05)
 
 

@@ -62,7 +62,7 @@ def arm(moment: tuple[str, int]) -> list[Any]:
             calls += 1
             if calls == n:
                 # Half of the bytes of a file that is not yet complete arrived; what was synced before stays.
-                if where == "half" and os.readlink(f"/proc/self/fd/{args[0]}").endswith(".tmp"):
+                if where == "half" and Path(f"/proc/self/fd/{args[0]}").readlink().suffix == ".tmp":
                     os.truncate(args[0], os.fstat(args[0]).st_size // 2)
                 die()
             return real(*args)

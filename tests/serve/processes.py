@@ -66,7 +66,9 @@ class Server:
 
 
 @contextmanager
-def serving(artifact: Path, log: Path = Path(os.devnull), ready: bool = True, **options: Any) -> Iterator[Server]:
+def serving(
+    artifact: Path, log: Path = Path(os.devnull), ready: bool = True, **options: Any
+) -> Iterator[Server]:
     """Serve an artifact on a free port until the block ends."""
     options["settings"] = {"request_log": str(log), "drain_delay": 0.1} | options.get("settings", {})
     command = [sys.executable, str(LAUNCH), str(artifact), json.dumps(options)]

@@ -25,6 +25,7 @@ from serve.toys import (
     toy_artifact,
     toy_files,
     toy_module,
+    until,
 )
 from tocsin.core.errors import InputError
 from tocsin.serve.app import create_app
@@ -32,7 +33,16 @@ from tocsin.serve.predictor import Predictor
 from tocsin.serve.settings import Settings
 
 TOKEN = "correct-horse-battery"
-ROUTES = ["/v1/models", "/v1/toy", "/health/live", "/health/ready", "/health", "/metrics", "/docs", "/openapi.json"]
+ROUTES = [
+    "/v1/models",
+    "/v1/toy",
+    "/health/live",
+    "/health/ready",
+    "/health",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+]
 POSTS = ["/v1/toy/predict", "/predict", "/v1/predict"]
 JSON = {"content-type": "application/json"}
 
@@ -111,7 +121,10 @@ def test_documents_need_nothing_from_elsewhere() -> None:
     page, spec = get("/docs"), get("/openapi.json").json()
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "<script" not in page.text
-    assert "//" not in page.text.replace("http://www.w3.org", "").replace("https://", "//") or "src=" not in page.text
+    assert (
+        "//" not in page.text.replace("http://www.w3.org", "").replace("https://", "//")
+        or "src=" not in page.text
+    )
     assert set(spec["paths"]) == {*POSTS, *ROUTES} - {"/docs", "/openapi.json"}
     assert spec["components"]["schemas"]["toy.Toy"]["additionalProperties"] is False
 
@@ -211,14 +224,25 @@ def test_only_plain_json_is_taken(headers: dict[str, str], path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"']
+    "content_type",
+    ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'],
 )
 def test_json_may_say_that_it_is_utf_8(content_type: str) -> None:
     assert post(ATTACK, headers={"content-type": content_type}).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "query", ["explain=x", "explain=-1", "explain=33", "explain=", "explain=1&explain=1", "explian=1", "x", "explain=١"]
+    "query",
+    [
+        "explain=x",
+        "explain=-1",
+        "explain=33",
+        "explain=",
+        "explain=1&explain=1",
+        "explian=1",
+        "x",
+        "explain=١",
+    ],
 )
 def test_a_query_that_is_not_understood_is_refused(query: str) -> None:
     assert post(ATTACK, f"/v1/toy/predict?{query}").status_code == 422
@@ -279,10 +303,11 @@ def test_a_model_that_answers_otherwise_is_never_ready(caplog: pytest.LogCapture
     async def converse() -> list[httpx.Response]:
         app = toy_app(artifact=toy_artifact(toy_files(golden=golden)))
         async with running(app, ready=False) as client:
-            while not caplog.records:
-                await asyncio.sleep(0.01)
+            await until(lambda: caplog.records)
             paths = ["/health/ready", "/health", "/health/live", "/v1/models"]
-            return [await client.get(path) for path in paths] + [await client.post("/v1/toy/predict", json={})]
+            return [await client.get(path) for path in paths] + [
+                await client.post("/v1/toy/predict", json={})
+            ]
 
     ready, health, live, models, predicted = asyncio.run(converse())
     assert [r.status_code for r in (ready, health, live, predicted)] == [503, 503, 200, 503]
@@ -300,8 +325,7 @@ def test_is_not_ready_while_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
             before = (await client.get("/health/ready")).status_code
             live = (await client.get("/health/live")).status_code
             loading.set()
-            while not app.state.house.is_ready:
-                await asyncio.sleep(0.01)
+            await until(lambda: app.state.house.is_ready)
             return before, live, (await client.get("/health/ready")).status_code
 
     assert asyncio.run(converse()) == (503, 200, 200)
@@ -319,7 +343,9 @@ def test_is_not_ready_but_answers_while_it_drains() -> None:
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_liveness_fails_when_and_only_when_inference_stands_still(held: threading.Event, frozen: bool) -> None:
+def test_liveness_fails_when_and_only_when_inference_stands_still(
+    held: threading.Event, frozen: bool
+) -> None:
     """The heartbeat grows old too. The negative control is the same server whose inference goes on."""
     app = toy_app(quiet(heartbeat_timeout=0.3, inference_timeout=20))
 

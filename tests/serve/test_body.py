@@ -1,5 +1,6 @@
 import json
 import time
+from contextlib import nullcontext
 
 import psutil
 import pytest
@@ -31,7 +32,11 @@ def test_reads_one_sample_or_a_list() -> None:
     assert READER.read(b' \n\t[{"a": 1}, {}]') == [Toy(a=1), Toy()]
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(["note", "protocol"]), st.text(max_size=20)), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["note", "protocol"]), st.text(max_size=20)), min_size=1, max_size=5
+    )
+)
 def test_any_text_is_read_back_whole(samples: list[dict[str, str]]) -> None:
     """Colons, quotes and braces in texts are no keys."""
     assert READER.read(json.dumps(samples).encode()) == [Toy(**sample) for sample in samples]
@@ -51,7 +56,9 @@ def test_what_is_not_one_json_text_is_malformed(body: bytes) -> None:
     assert refusal(body).kind.name == "malformed-json"
 
 
-@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-1e400", b"1" + b"0" * 400])
+@pytest.mark.parametrize(
+    "number", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-1e400", b"1" + b"0" * 400]
+)
 def test_a_number_is_finite(number: bytes) -> None:
     problem = refusal(b'{"a":' + number + b"}")
     assert problem.kind.status in (400, 422)
@@ -98,7 +105,13 @@ def test_a_required_field_that_is_missing_is_pointed_to_in_escaped_form() -> Non
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"a":1,"a":1}', b'[{},{"note":"x","note":"y"}]', rb'{"a":1,"\u0061":2}', b'{"a" :1, "note":":", "a":2}']
+    "body",
+    [
+        b'{"a":1,"a":1}',
+        b'[{},{"note":"x","note":"y"}]',
+        rb'{"a":1,"\u0061":2}',
+        b'{"a" :1, "note":":", "a":2}',
+    ],
 )
 def test_a_key_is_there_once(body: bytes) -> None:
     assert refusal(body).kind.name == "duplicate-key"
@@ -143,11 +156,9 @@ def test_a_bomb_costs_little(name: str) -> None:
     before = process.memory_info().rss
     for _ in range(5):
         start = time.perf_counter()
-        try:
+        is_valid = name in ("colons", "escapes")
+        with nullcontext() if is_valid else pytest.raises(Problem, match=r"malformed|invalid"):
             READER.read(body)
-            assert name in ("colons", "escapes")
-        except Problem as problem:
-            assert problem.kind.status in (400, 422)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.25  # 0.1 on a machine of its own
     assert process.memory_info().rss - before < 40e6

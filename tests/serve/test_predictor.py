@@ -89,7 +89,9 @@ def test_each_row_of_a_batch_has_its_own_evidence() -> None:
     for sample, verdict in zip(samples, together, strict=True):
         (alone,) = LOADED.predict([sample], explain=3)
         assert [e.name for e in verdict.evidence] == [e.name for e in alone.evidence]
-        assert [e.weight for e in verdict.evidence] == pytest.approx([e.weight for e in alone.evidence], abs=1e-6)
+        assert [e.weight for e in verdict.evidence] == pytest.approx(
+            [e.weight for e in alone.evidence], abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

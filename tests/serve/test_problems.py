@@ -42,7 +42,9 @@ def check(reply: httpx.Response) -> dict:
 def test_every_kind_has_the_one_body(name: str) -> None:
     response = Problem(name, [("/0/a", "missing")]).response("0123")
     reply = httpx.Response(
-        response.status_code, headers={**response.headers, "x-request-id": "0123"}, content=bytes(response.body)
+        response.status_code,
+        headers={**response.headers, "x-request-id": "0123"},
+        content=bytes(response.body),
     )
     assert check(reply)["errors"] == [{"pointer": "/0/a", "code": "missing"}]
 
@@ -56,14 +58,24 @@ def test_the_catalogue_is_in_order() -> None:
         assert kind.detail.endswith(".")
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 406, 408, 413, 415, 418, 422, 500, 501, 503, 504])
+@pytest.mark.parametrize(
+    "status", [400, 401, 403, 404, 405, 406, 408, 413, 415, 418, 422, 500, 501, 503, 504]
+)
 def test_any_status_of_the_framework_is_a_problem(status: int) -> None:
-    expected = status if status in {kind.status for kind in CATALOGUE.values()} else 400 if status < 500 else 500
+    expected = (
+        status if status in {kind.status for kind in CATALOGUE.values()} else 400 if status < 500 else 500
+    )
     assert problem_of(status).kind.status == expected
 
 
 def test_a_leak_would_be_found() -> None:
-    for text in ('File "/srv/x.py"', "pydantic_core.ValidationError", "Traceback (most", "<class 'Toy'>", "/work/x"):
+    for text in (
+        'File "/srv/x.py"',
+        "pydantic_core.ValidationError",
+        "Traceback (most",
+        "<class 'Toy'>",
+        "/work/x",
+    ):
         assert LEAK.search(text)
 
 
@@ -93,7 +105,9 @@ def fuzz(log: Path, examples: int) -> Counter[int]:
 
     async def send(client: httpx.AsyncClient, sent: object, path: str, raw: str) -> None:
         headers = {"content-type": "application/json"}
-        content = json.dumps(sent).encode() if raw != "cut" else json.dumps(sent, ensure_ascii=False).encode()[:-1]
+        content = (
+            json.dumps(sent).encode() if raw != "cut" else json.dumps(sent, ensure_ascii=False).encode()[:-1]
+        )
         query = {"explain": raw} if raw not in ("whole", "cut") else {}
         reply = await client.post(path, content=content, headers=headers, params=query)
         seen[reply.status_code] += 1
@@ -108,7 +122,11 @@ def fuzz(log: Path, examples: int) -> Counter[int]:
         client = runner.run(context.__aenter__())
 
         @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None)
-        @given(body, st.sampled_from(["/v1/toy/predict", "/predict"]), st.one_of(st.sampled_from(["whole", "cut"]), secret))
+        @given(
+            body,
+            st.sampled_from(["/v1/toy/predict", "/predict"]),
+            st.one_of(st.sampled_from(["whole", "cut"]), secret),
+        )
         def run(sent: object, path: str, raw: str) -> None:
             runner.run(send(client, sent, path, raw))
 

@@ -48,7 +48,10 @@ def test_a_whole_conversation_without_torch_and_without_a_side_effect(sealed: Pa
             server.request("POST", "/v1/toy/predict", {"x": 1})[0],
             server.request("POST", "/v1/toy/predict", {"note": "not finite"})[0],
             *(server.request("GET", path)[0] for path in ("/v1/models", "/v1/toy", "/docs", "/openapi.json")),
-            *(server.request("GET", path)[0] for path in ("/health", "/health/live", "/metrics", "/../etc/passwd")),
+            *(
+                server.request("GET", path)[0]
+                for path in ("/health", "/health/live", "/metrics", "/../etc/passwd")
+            ),
         ]
         begun.unlink()
         assert server.end() == 0
@@ -85,7 +88,9 @@ def send(server: Server, sent: threading.Barrier) -> int:
     with closing(server.connect()) as connection:
         connection.connect()
         sent.wait(20)
-        connection.request("POST", "/v1/toy/predict", json.dumps(ATTACK), {"content-type": "application/json"})
+        connection.request(
+            "POST", "/v1/toy/predict", json.dumps(ATTACK), {"content-type": "application/json"}
+        )
         reply = connection.getresponse()
         assert len(json.loads(reply.read())["verdicts"]) == 1
         return reply.status
@@ -238,7 +243,9 @@ def test_a_process_that_dies_young_ends_the_server(sealed: Path) -> None:
 def test_an_address_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
+        with pytest.raises(
+            InputError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"
+        ):
             _listen(Settings(port=port))
 
 
@@ -301,7 +308,9 @@ def malformed(rng: random.Random) -> bytes:
         case 3:
             version = rng.choice([b"HTTP/9.9", b"HTTP/0.9", b"", junk])
         case 4:
-            headers += b"\r\nContent-Length: " + rng.choice([b"-1", b"1e3", b"9" * 40, junk, b"2\r\nContent-Length: 3"])
+            headers += b"\r\nContent-Length: " + rng.choice(
+                [b"-1", b"1e3", b"9" * 40, junk, b"2\r\nContent-Length: 3"]
+            )
         case 5:
             headers += b"\r\nTransfer-Encoding: chunked"
             body = rng.choice([b"zz\r\n{}", b"-1\r\n", b"f" * 30 + b"\r\n", b"1\r\n{", junk])
@@ -310,9 +319,12 @@ def malformed(rng: random.Random) -> bytes:
         case 7:
             headers += b"\r\nX: " + b"a" * rng.choice([10, 70_000])
         case 8:
-            url = b"/" + rng.choice([b"../" * 20, b"%2e%2e%2f" * 9, b"%00", b"a" * 70_000, b"\\\\host\\share", b"%c0%ae"])
+            url = b"/" + rng.choice(
+                [b"../" * 20, b"%2e%2e%2f" * 9, b"%00", b"a" * 70_000, b"\\\\host\\share", b"%c0%ae"]
+            )
         case 9:
-            headers += b"\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\nUpgrade: websocket\r\nConnection: upgrade"
+            headers += b"\r\nContent-Length: 2\r\nTransfer-Encoding: chunked"
+            headers += b"\r\nUpgrade: websocket\r\nConnection: upgrade"
     return b" ".join([method, url, version]) + b"\r\n" + headers + b"\r\n\r\n" + body
 
 
@@ -349,7 +361,14 @@ def test_connections_that_say_little_are_closed_and_harm_nobody(sealed: Path) ->
     with serving(sealed, settings={"body_timeout": 0.5}) as server:
         links = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(200)]
         for i, link in enumerate(links):
-            link.sendall([b"", b"P", b"POST /predict HTTP/1.1\r\nHost: x\r\nX-", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"][i % 4])
+            link.sendall(
+                [
+                    b"",
+                    b"P",
+                    b"POST /predict HTTP/1.1\r\nHost: x\r\nX-",
+                    b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+                ][i % 4]
+            )
         assert server.request("POST", "/v1/toy/predict", ATTACK)[0] == 200
         start = time.monotonic()
         for link in links:

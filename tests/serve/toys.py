@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import numpy as np
 import onnx
-import tocsin.detectors
 from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
 
+import tocsin.detectors
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, Manifest, Provenance, TensorSpec
 from tocsin.artifact.open import Artifact
 from tocsin.core.detector import Calibration
@@ -142,9 +142,16 @@ async def running(app: FastAPI, ready: bool = True) -> AsyncIterator[httpx.Async
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://toy") as client,
     ):
-        while ready and not app.state.house.is_ready:
-            await asyncio.sleep(0.005)
+        if ready:
+            await until(lambda: app.state.house.is_ready)
         yield client
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - other threads bring it about
+            await asyncio.sleep(0.005)
 
 
 def ask(act: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], app: FastAPI | None = None) -> Any:
@@ -157,7 +164,9 @@ def ask(act: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], app: FastA
     return asyncio.run(talk())
 
 
-def post(body: object = None, path: str = "/v1/toy/predict", app: FastAPI | None = None, **given: Any) -> httpx.Response:
+def post(
+    body: object = None, path: str = "/v1/toy/predict", app: FastAPI | None = None, **given: Any
+) -> httpx.Response:
     """Send one POST, a JSON value or raw bytes, and return the response."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"content-type": "application/json"} | given.pop("headers", {})

@@ -142,10 +142,8 @@ class _Course:
     def _begin(self) -> None:
         found = newest_checkpoint(self.folder / CHECKPOINTS) if self.options.resume else None
         if found is not None:
-            self.state.load_state_dict(found)
+            self._restore(found)
             self.saved = self.state.step
-            if self.state.best is not None and self.fabric.is_global_zero:
-                write_weights(self.folder / BEST, self.state.best.weights)
             log.info("resumed", stage=self.stage.name, step=self.state.step)
         else:
             self._forget()
@@ -153,6 +151,13 @@ class _Course:
             if self.section.rollbacks:
                 self._save()
         self.tell(Started(self.stage.name, self.state.step, self.total, self.epoch_steps))
+
+    def _restore(self, checkpoint: dict[str, Any]) -> None:
+        self.state.load_state_dict(checkpoint)
+        if self.fabric.is_global_zero:  # the file may be from after the checkpoint
+            (self.folder / BEST).unlink(missing_ok=True)
+            if self.state.best is not None:
+                write_weights(self.folder / BEST, self.state.best.weights)
 
     def _forget(self) -> None:
         """Remove what an earlier fit in the same folder left."""
@@ -215,8 +220,7 @@ class _Course:
         """Tell the observers, which live on the first device; return their first reason to stop."""
         if not self.fabric.is_global_zero:
             return None
-        reasons = [observer(event) for observer in self.observers]
-        return _first(reasons)
+        return _first([observer(event) for observer in self.observers])
 
     def _roll_back(self, reason: str | None) -> None:
         """Go back to before the first bad step with half the rate, or give up."""
@@ -226,18 +230,13 @@ class _Course:
         good = newest_checkpoint(self.folder / CHECKPOINTS, before=first_bad) if allowed else None
         action = "stopped" if good is None else f"rolled back to step {good['step']} at half the rate"
         if self.fabric.is_global_zero:
-            about = {
-                "stage": self.stage.name,
-                "step": state.step,
-                "action": action,
-                "rollbacks": state.rollbacks,
-            }
-            write_json(self.folder / COLLAPSE, state.guard.report() | about)
+            about = {"stage": self.stage.name, "step": state.step, "rollbacks": state.rollbacks}
+            write_json(self.folder / COLLAPSE, state.guard.report() | about | {"action": action})
         if good is None:
             raise TrainingCollapsed(f"{self.folder / COLLAPSE}: {reason}")
         log.warning("rollback", reason=reason, to_step=good["step"])
         done = state.rollbacks + 1
-        state.load_state_dict(good)
+        self._restore(good)
         state.rollbacks = done
         state.schedule.rollbacks = 0.5**done
         self.fabric.barrier()

@@ -1,7 +1,7 @@
 """All that changes while a stage is fitted, and so what a checkpoint holds."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -84,7 +84,7 @@ class FitState:
             "stopping": self.stopping.state_dict(),
             "micro": self.stepper.micro.rows,
             "generators": _gather(self.fabric, capture_generators()),
-            "best": None if self.best is None else {**asdict(self.best), "report": _plain(self.best.report)},
+            "best": None if self.best is None else _plain(self.best),
             **{name: getattr(self, name) for name in SCALARS},
         }
 
@@ -154,11 +154,10 @@ def block_sizes(module: nn.Module) -> dict[str, int]:
     return sizes
 
 
-def _plain(report: Report) -> dict[str, Any]:
-    return {
-        "value": float(report.value),
-        "metrics": {name: float(value) for name, value in report.metrics.items()},
-    }
+def _plain(best: Best) -> dict[str, Any]:
+    metrics = {name: float(value) for name, value in best.report.metrics.items()}
+    report = {"value": float(best.report.value), "metrics": metrics}
+    return {"step": best.step, "report": report, "weights": best.weights}
 
 
 def _gather(fabric: Fabric, value: dict[str, Any]) -> list[dict[str, Any]]:
