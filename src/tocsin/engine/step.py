@@ -131,11 +131,14 @@ def _accumulate(
         seen.append(keep(output.scores, batch.targets))
         return output
 
+    def descend(output: StepOutput) -> None:
+        fabric.backward(output.loss_sum * scale, model=model)  # type: ignore[arg-type]
+
     last: StepOutput | None = None
     try:
         for batch in window[:-1]:
             with fabric.no_backward_sync(model):  # type: ignore[arg-type]
-                fabric.backward(forward(batch).loss_sum * scale, model=model)  # type: ignore[arg-type]
+                descend(forward(batch))
         last = forward(window[-1])
     except RuntimeError as error:
         if fabric.world_size == 1 or not is_out_of_memory(error):
@@ -143,7 +146,7 @@ def _accumulate(
     failed = last is None
     if last is None:  # the other devices wait for this one's part of the sum
         last = forward(window[-1].slice(0, 0))
-    fabric.backward(last.loss_sum * scale, model=model)  # type: ignore[arg-type]
+    descend(last)
     if agree(fabric, failed):
         raise torch.OutOfMemoryError("out of memory on one of the devices")
     return torch.stack(loss_sums).sum(), seen
