@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import polars as pl
 import pytest
 
 from end_to_end.command import succeed, tocsin
-from end_to_end.server import serving
+from end_to_end.server import BLOCKED, serving
 from tocsin.detectors.intrusion.demo import make
 
 SMALL = [
@@ -124,6 +126,21 @@ def test_serving_without_torch_gives_the_verdicts_of_predict(
         assert a["probability"] == pytest.approx(b["probability"], abs=1e-6)
         assert a["label"] == b["label"]
     assert len(explained["evidence"]) == 3
+
+
+@pytest.mark.parametrize("verb", ["verify", "predict", "bench"])
+def test_the_verbs_that_use_a_model_need_no_torch(artifact: Path, data: Path, verb: str) -> None:
+    options = {"verify": [], "predict": [data], "bench": ["--count", "20"]}[verb]
+    command = [sys.executable, "-c", BLOCKED, verb, str(artifact), *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_training_does_need_it(work: Path) -> None:
+    command = [sys.executable, "-c", BLOCKED, "train", str(work / "recipe.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "tocsin[train]" in done.stderr
 
 
 def test_bench_prints_percentiles(artifact: Path) -> None:

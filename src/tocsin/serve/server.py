@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKLOG = 2048
-SETTLE_SECONDS = 0.2
-"""Between the end of accepting and the closing of idle connections: what was accepted is read first."""
+SETTLE_SECONDS = 1.0
+"""At most so long, after the last connection was accepted, those that say nothing are kept: a request may be on
+its way, and its answer says that the connection is closed."""
 
 
 def run(paths: Sequence[Path], settings: Settings) -> None:
@@ -139,5 +140,7 @@ class Server(uvicorn.Server):
         """Stop accepting, read what was accepted, answer it, then close."""
         for server in self.servers:
             server.close()
-        await asyncio.sleep(SETTLE_SECONDS)
+        deadline = monotonic() + SETTLE_SECONDS
+        while self.server_state.connections and monotonic() < deadline:
+            await asyncio.sleep(0.02)
         await super().shutdown(sockets)
