@@ -141,6 +141,6 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         deadline = monotonic() + SETTLE_SECONDS
-        while self.server_state.connections and monotonic() < deadline:
+        while self.server_state.connections and monotonic() < deadline:  # noqa: ASYNC110 - uvicorn signals no close
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
