@@ -43,6 +43,7 @@ def manifest(**changes: Any) -> Manifest:
         data_fingerprint="2" * 64,
         git_commit="3" * 40,
         git_dirty=False,
+        created_at="2026-11-20T00:00:00+00:00",
         tocsin_version="0.1.0",
         python_version="3.11.7",
         packages={"pydantic": "2.14.3", "numpy": "2.4.6"},

@@ -7,10 +7,11 @@ import pytest
 
 from tocsin.core.durable import json_bytes
 from tocsin.core.errors import InputError
+from tocsin.core.provenance import Origin
 from tocsin.core.recipe import EvaluationSection
 from tocsin.metrics.bootstrap import Resampling
 from tocsin.metrics.comparison import Scores, Truth, compare_models, conclude
-from tocsin.metrics.evaluation import EvaluationReport, Origin, evaluate_binary
+from tocsin.metrics.evaluation import EvaluationReport, evaluate_binary
 from tocsin.metrics.thresholds import choose_threshold
 
 ORIGIN = Origin(

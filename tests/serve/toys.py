@@ -108,7 +108,8 @@ def golden_lines() -> bytes:
 def toy_manifest(**changes: Any) -> Manifest:
     provenance = Provenance(
         run="runs/toy", seed=42, recipe_sha256="0" * 64, data_fingerprint="0" * 64, git_commit=None,
-        git_dirty=None, tocsin_version="0", python_version="3", packages={}, device="cpu", trained_on="cpu",
+        git_dirty=None, created_at="2026-11-20T10:00:00+00:00",
+        tocsin_version="0", python_version="3", packages={}, device="cpu", trained_on="cpu",
     )  # fmt: skip
     calibration = Calibration("bad", "good", ("left", "right"), 1.5, 0.6, 0.4)
     given: dict[str, Any] = {

@@ -10,9 +10,10 @@ import pytest
 
 from tocsin.audit.findings import AuditReport, ColumnFacts, Finding
 from tocsin.core.durable import json_bytes
+from tocsin.core.provenance import Origin
 from tocsin.core.recipe import EvaluationSection
 from tocsin.metrics.comparison import Scores, Truth, compare_models, conclude
-from tocsin.metrics.evaluation import Origin, evaluate_binary
+from tocsin.metrics.evaluation import evaluate_binary
 from tocsin.workflows.report import write_evaluation, write_report
 
 ROWS = 600

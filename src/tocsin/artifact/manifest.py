@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tocsin.artifact.refusal import ArtifactError
 from tocsin.core.detector import Calibration
 from tocsin.core.durable import json_bytes
+from tocsin.core.provenance import Origin
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -33,15 +34,9 @@ class TensorSpec(_Part):
     shape: tuple[int | None, ...] = Field(description="None is free")
 
 
-class Provenance(_Part):
-    """Where the numbers come from."""
+class Provenance(Origin):
+    """The origin of the numbers, and the machine and the versions behind it."""
 
-    run: str = Field(description="path of the run's folder as it was when packaged")
-    seed: int
-    recipe_sha256: str
-    data_fingerprint: str = Field(description="sha256 over ids, labels, schema and split")
-    git_commit: str | None
-    git_dirty: bool | None
     tocsin_version: str
     python_version: str
     packages: dict[str, str] = Field(description="versions of what trained and exported the model")

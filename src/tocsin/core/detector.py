@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from pydantic import BaseModel
 
+from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.types import Arrays, Columns, Files, Sample, Verdict
 
 Row = dict[str, Any]
@@ -129,3 +130,13 @@ class Detector:
     demo: str
     """`module:function`: (folder, seed) -> path of a CSV file with made data."""
     runtime: Literal["onnx", "chat"] = "onnx"
+
+    def schema(self, name: str) -> Schema:
+        """Return the schema of a sample by its name; InputError tells the nearest."""
+        if name not in self.schemas:
+            known = list(self.schemas)
+            raise InputError(
+                f"detector {self.name!r} has no sample {name!r}{did_you_mean(name, known)} "
+                f"(there are: {', '.join(known)})"
+            )
+        return self.schemas[name]

@@ -6,6 +6,22 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Origin(BaseModel):
+    """What made the numbers of a report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str = Field(description="path of the run's folder as it was then")
+    seed: int
+    recipe_sha256: str
+    data_fingerprint: str = Field(description="sha256 over ids, labels, schema and split")
+    git_commit: str | None
+    git_dirty: bool | None
+    created_at: str = Field(description="UTC, ISO 8601")
+
 
 def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
     """Return the commit and whether files differ from it, of a folder or the working directory.

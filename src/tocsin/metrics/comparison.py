@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.provenance import Origin
 from tocsin.core.recipe import EvaluationSection
 from tocsin.metrics.bootstrap import Resampling, percentile, replicate
 from tocsin.metrics.classification import judge, measure
@@ -20,7 +21,6 @@ from tocsin.metrics.evaluation import (
     EvaluationReport,
     ModelEvaluation,
     OperatingPoint,
-    Origin,
     describe,
     estimate,
 )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from tocsin.core.provenance import Origin
 from tocsin.metrics.bootstrap import Interval, Resampling, percentile, reflected, replicate, wilson
 from tocsin.metrics.classification import (
     Judged,
@@ -124,18 +125,6 @@ class Difference(_Part):
     other: str
     difference: Estimate = Field(description="model minus other")
     verdict: Literal["better", "no evidence", "worse"] = Field(description="`model` against `other`")
-
-
-class Origin(_Part):
-    """What made the numbers."""
-
-    run: str = Field(description="path of the run's folder")
-    seed: int
-    recipe_sha256: str
-    data_fingerprint: str
-    git_commit: str | None
-    git_dirty: bool | None
-    created_at: str = Field(description="UTC, ISO 8601")
 
 
 class EvaluationReport(_Part):

@@ -14,7 +14,7 @@ import numpy as np
 
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX
 from tocsin.core.detector import Detector, Encoder, Schema
-from tocsin.core.errors import CheckFailed, InputError, did_you_mean
+from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.plugins import load_detector
 from tocsin.core.types import Arrays, Columns, Evidence, Sample, Verdict, rows, tabulate
 from tocsin.serve.golden import Golden, read_golden, replay
@@ -32,18 +32,6 @@ Watch = Callable[[str, float], None]
 
 class NonFiniteOutput(CheckFailed):
     """The model answered with NaN or infinity: there is no verdict."""
-
-
-def schema_of(artifact: "Artifact") -> tuple[Detector, Schema]:
-    """Find the detector and sample class of an artifact; InputError names the nearest."""
-    manifest = artifact.manifest
-    detector = load_detector(manifest.detector)
-    if manifest.sample not in detector.schemas:
-        known = sorted(detector.schemas)
-        raise InputError(
-            f"detector {detector.name!r} has no sample {manifest.sample!r}{did_you_mean(manifest.sample, known)}"
-        )
-    return detector, detector.schemas[manifest.sample]
 
 
 def _unwatched(_stage: str, _seconds: float) -> None: ...
@@ -66,8 +54,9 @@ class Predictor:
 
         Errors: InputError when a part does not fit the manifest, CheckFailed when a golden output differs.
         """
-        detector, schema = schema_of(artifact)
         files, manifest = artifact.files, artifact.manifest
+        detector = load_detector(manifest.detector)
+        schema = detector.schema(manifest.sample)
         if manifest.runtime != "onnx":
             raise InputError(
                 f"artifact {manifest.name!r} needs the runtime {manifest.runtime!r}, which is not here"

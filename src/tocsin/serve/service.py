@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tocsin.core.errors import InputError, TocsinError
+from tocsin.core.plugins import load_detector
 from tocsin.serve.body import Reader
-from tocsin.serve.predictor import Predictor, schema_of
+from tocsin.serve.predictor import Predictor
 from tocsin.serve.problems import Problem
 from tocsin.serve.telemetry import Telemetry
 
@@ -24,7 +25,8 @@ class Service:
         self.artifact = artifact
         self.manifest = artifact.manifest
         self.name = self.manifest.detector
-        self.detector, self.schema = schema_of(artifact)
+        self.detector = load_detector(self.manifest.detector)
+        self.schema = self.detector.schema(self.manifest.sample)
         self.reader = Reader(self.schema.sample, max_batch)
         self._telemetry = telemetry
         self._predictor: Predictor | None = None

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tocsin.core.detector import Detector, Encoder, Schema
-from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.plugins import load_detector
 from tocsin.core.recipe import DataSection, Recipe
 from tocsin.core.recipes import Resolved, load_recipe
@@ -45,21 +44,10 @@ def resolve_recipe(path: Path, sets: Sequence[str]) -> Resolved:
     return load_recipe(path, sets, detect)
 
 
-def find_schema(detector: Detector, name: str) -> Schema:
-    """Return a detector's schema by the name of its sample."""
-    if name not in detector.schemas:
-        known = list(detector.schemas)
-        raise InputError(
-            f"data.sample: {detector.name} has no sample {name!r}{did_you_mean(name, known)} "
-            f"(there are: {', '.join(known)})"
-        )
-    return detector.schemas[name]
-
-
 def prepare(recipe: Recipe[Any]) -> Prepared:
     """Read every file of a recipe and divide the rows."""
     detector = load_detector(recipe.detector)
-    schema = find_schema(detector, recipe.data.sample)
+    schema = detector.schema(recipe.data.sample)
     dataset = _read(recipe, schema, recipe.data.train)
     official = _read(recipe, schema, recipe.data.test) if recipe.data.test else None
     unlabelled = (

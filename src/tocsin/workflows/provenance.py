@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 
 from tocsin import __version__
 from tocsin.artifact.manifest import Provenance
-from tocsin.core.provenance import git_state, package_versions
+from tocsin.core.provenance import Origin, git_state, package_versions
 from tocsin.core.recipes import recipe_sha256
 from tocsin.data.splits import Fold
 from tocsin.engine.hardware import device_name
-from tocsin.metrics.evaluation import Origin
 from tocsin.workflows.members import Job
 
 PACKAGES = (
@@ -43,7 +42,7 @@ def make_provenance(fold: Fold, job: Job) -> Provenance:
     origin = make_origin(fold, job)
     device = device_name()
     return Provenance(
-        **origin.model_dump(exclude={"created_at"}),
+        **origin.model_dump(),
         tocsin_version=__version__,
         python_version=platform.python_version(),
         packages=package_versions(PACKAGES),

@@ -30,9 +30,11 @@ from tocsin.engine.batch import Batch
 from tocsin.engine.generators import make_generator
 from tocsin.engine.loop import FitOptions
 from tocsin.engine.loop import fit as engine_fit
+from tocsin.engine.optim import make_corrections
 from tocsin.engine.task import Part, PlanContext, Stage
 
 FAMILIES = ("flood", "scan")
+PLAIN = make_corrections(LossSection(), np.array([0, 1]), 2)
 SMALL = IntrusionConfig(width=16, layers=1, heads=2, feedforward=16, category_min_count=1)
 
 
@@ -276,10 +278,10 @@ def test_family_loss_needs_a_family() -> None:
     context = made_context()
     torch.manual_seed(0)
     batch, features = batch_of(context), read_features(context)
-    model = DetectTask(features, SMALL, 2, LossSection()).build().eval()
+    model = DetectTask(features, SMALL, 2, PLAIN).build().eval()
 
     def loss(weight: float, category: Tensor) -> float:
-        task = DetectTask(features, SMALL.model_copy(update={"category_weight": weight}), 2, LossSection())
+        task = DetectTask(features, SMALL.model_copy(update={"category_weight": weight}), 2, PLAIN)
         return task.step(model, batch.inputs, batch.targets | {"category": category}).loss_sum.item()
 
     known, unknown = batch.targets["category"], torch.full((400,), -1)
@@ -346,7 +348,7 @@ def test_evaluation_counts_families_alike() -> None:
     rng = np.random.default_rng(0)
     category = np.repeat([-1, 0, 1], [50, 90, 10])
     label, logit = (category >= 0).astype(np.int64), rng.normal(size=150) + 2.0 * (category == 0)
-    task = DetectTask(read_features(made_context()), SMALL, 2, LossSection())
+    task = DetectTask(read_features(made_context()), SMALL, 2, PLAIN)
     report = task.evaluate({"logit": logit}, {"label": label, "category": category}, 0.4)
     aucs = [roc_auc_score(label[r], logit[r]) for r in ((category < 0) | (category == c) for c in (0, 1))]
     assert report.value == pytest.approx(np.mean(aucs))

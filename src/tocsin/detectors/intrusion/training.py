@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tocsin.core.errors import InputError
-from tocsin.core.recipe import LossSection
 from tocsin.core.types import Arrays, take
 from tocsin.detectors.intrusion.augmentation import Chain, HideFeatures, MaskFeatures, MixOutliers
 from tocsin.detectors.intrusion.config import IntrusionConfig
@@ -23,11 +22,11 @@ from tocsin.detectors.intrusion.model import (
     pretrained_features,
 )
 from tocsin.engine.arrays import ArrayBatches, Transform
+from tocsin.engine.optim import Corrections, make_corrections
 from tocsin.engine.task import Part, Plan, PlanContext, Report, Stage, StepOutput, WarmStart
 from tocsin.features.tabular import TabularEncoder
 from tocsin.metrics.classification import judge, measure
 from tocsin.nn.losses import (
-    balanced_weights,
     loss_terms,
     sum_binary_cross_entropy,
     sum_categorical_cross_entropy,
@@ -71,30 +70,33 @@ def _pretraining(context: PlanContext, features: Features, config: IntrusionConf
 def _finetuning(context: PlanContext, features: Features, config: IntrusionConfig) -> Stage:
     section = context.recipe.stages["finetune"]
     train, valid = (labelled(part) for part in (context.train, context.valid))
-    label_B = torch.as_tensor(train.label)
-    weight_2 = balanced_weights(label_B, 2) if section.loss.class_weights == "balanced" else None
+    corrections = make_corrections(section.loss, train.label, 2)
     return Stage(
         "finetune",
-        DetectTask(features, config, len(context.categories), section.loss, weight_2),
+        DetectTask(features, config, len(context.categories), corrections),
         ArrayBatches(
             train.arrays,
             _targets(train),
             section.batch_size,
             context.seed,
-            draw="weighted" if section.loss.sampler == "weighted" else "shuffle",
-            terms=loss_terms(label_B, weight_2).numpy(),
+            draw=corrections.draw,
+            terms=_terms(train, corrections),
             classes=train.label,
-            transform=_augmentation(config, weight_2),
+            transform=_augmentation(config, corrections.weight_K),
         ),
         ArrayBatches(
             valid.arrays,
             _targets(valid),
             section.batch_size,
             draw="sequential",
-            terms=loss_terms(torch.as_tensor(valid.label), weight_2).numpy(),
+            terms=_terms(valid, corrections),
         ),
         section,
     )
+
+
+def _terms(part: Part, corrections: Corrections) -> np.ndarray:
+    return loss_terms(torch.as_tensor(part.label), corrections.weight_K).numpy()
 
 
 def _targets(part: Part) -> Arrays:
@@ -163,8 +165,7 @@ class DetectTask:
     features: Features
     config: IntrusionConfig
     families: int
-    loss: LossSection
-    weight_2: Tensor | None = None
+    corrections: Corrections
 
     def build(self) -> nn.Module:
         """Return the classifier of the recipe's architecture."""
@@ -172,9 +173,9 @@ class DetectTask:
 
     def step(self, model: nn.Module, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> StepOutput:
         """Sum over rows: binary loss, plus `category_weight` times the cross-entropy of the family."""
-        outputs = model(**inputs)
-        how: dict[str, Any] = {"gamma": self.loss.focal_gamma, "smoothing": self.loss.label_smoothing}
-        loss_sum = sum_binary_cross_entropy(outputs["logit"], targets["label"], weight_2=self.weight_2, **how)
+        outputs, weight_2 = model(**inputs), self.corrections.weight_K
+        how: dict[str, Any] = {"gamma": self.corrections.gamma, "smoothing": self.corrections.smoothing}
+        loss_sum = sum_binary_cross_entropy(outputs["logit"], targets["label"], weight_2=weight_2, **how)
         if self.families and self.config.category_weight:
             family = sum_categorical_cross_entropy(outputs["category"], targets["category"], **how)
             loss_sum = loss_sum + self.config.category_weight * family
