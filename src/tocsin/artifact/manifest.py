@@ -44,6 +44,14 @@ class Provenance(Origin):
     trained_on: Literal["cpu", "gpu"]
 
 
+class Int8(_Part):
+    """What quantisation costs on the validation rows, and whether that was little enough."""
+
+    roc_auc_loss: float
+    f1_loss: float
+    kept: bool = Field(description="False: float32 is served")
+
+
 class Manifest(_Part):
     """`manifest.json`."""
 
@@ -60,8 +68,9 @@ class Manifest(_Part):
     metrics: dict[str, Any] = Field(description="name -> {value, low, high} on the test rows")
     data: dict[str, Any] = Field(description="rows, class balance, sources, refused rows, repairs")
     parity: dict[str, float] = Field(
-        description="rows of a batch -> largest |difference| in probability from PyTorch"
+        description="rows of a batch -> largest |difference| in probability from PyTorch, before int8"
     )
+    int8: Int8 | None = Field(None, description="None where the recipe does not ask for it")
     provenance: Provenance
     files: dict[str, str] = Field(
         default_factory=dict,

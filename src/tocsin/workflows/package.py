@@ -136,6 +136,7 @@ def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
         metrics={name: estimate.model_dump() for name, estimate in primary.metrics.items()},
         data=_data_facts(prepared),
         parity=dict(member.parity),
+        int8=member.int8,
         provenance=proof.provenance,
         files={},
     )
