@@ -19,6 +19,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # Present only when a set-up of just this kind, from just these files, came to its end.
 KIND := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")$(TORCH)
 READY := .venv/ready-$(KIND)-$(shell cat $(LOCKS) pyproject.toml Makefile | cksum | cut -d ' ' -f 1)
+# What the benchmarks compare with, in an environment of its own: its pins differ from ours.
+PEERS := .venv-peers/ready
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test release-check coverage check lint typing format bench docs package audit lock clean
@@ -66,8 +68,14 @@ format: setup ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: setup ## measure ourselves beside the peers
+bench: setup $(PEERS) ## measure ourselves beside the peers
 	$(BIN)/python -m benchmarks
+
+$(PEERS): benchmarks/peers.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-peers
+	VIRTUAL_ENV=.venv-peers UV_FIND_LINKS="$(WHEELS)" $(BIN)/uv pip install --quiet $(PINNED) \
+		-r benchmarks/peers.txt $(if $(TORCH),--torch-backend $(TORCH))
+	@touch $@
 
 docs: setup ## write docs/reference from the code
 	$(BIN)/python tools/reference.py docs/reference
@@ -94,4 +102,4 @@ lock: $(BIN)/uv ## fit the locks to pyproject.toml (UPGRADE=--upgrade: choose ev
 		--output-file requirements/bootstrap.lock
 
 clean: ## remove what was made here
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist

@@ -145,7 +145,7 @@ def train(
 ) -> None:
     """Split, fit every stage, prove on the test rows beside the baselines, and seal the artifact."""
     from tocsin.metrics.comparison import conclude
-    from tocsin.workflows.summary import METRICS, fold_rows, model_rows
+    from tocsin.workflows.summary import COLUMNS, fold_rows, model_rows
     from tocsin.workflows.train import TrainOptions, train_recipe
 
     chosen = [*(sets or []), *([f"seeds=[{seeds}]"] if seeds else [])]
@@ -154,14 +154,14 @@ def train(
         emit_json(result)
         return
     for run in result.runs:
-        emit_table(f"{run.fold}, seed {run.seed}", ["model", *METRICS], model_rows(run.evaluation))
+        emit_table(f"{run.fold}, seed {run.seed}", ["model", *COLUMNS], model_rows(run.evaluation))
         for sentence in conclude(run.evaluation):
             emit_line(sentence)
         emit_line(f"report:   {run.report}\nartifact: {run.artifact}\n")
     if len(result.runs) > 1:
         runs = [(run.fold, run.seed, run.evaluation) for run in result.runs]
         emit_table(
-            "All runs: the model and the best other one", ["fold", "seed", "model", *METRICS], fold_rows(runs)
+            "All runs: the model and the best other one", ["fold", "seed", "model", *COLUMNS], fold_rows(runs)
         )
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -20,7 +21,7 @@ def emit_json(value: object) -> None:
 
 def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; numbers are right-aligned."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     content = [[_text(cell) for cell in row] for row in rows]
     for i, name in enumerate(columns):
         numeric = all(_is_number(row[i]) for row in content) and bool(content)

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tocsin.metrics.evaluation import Estimate, EvaluationReport
+from tocsin.metrics.evaluation import Estimate, EvaluationReport, ModelEvaluation
 
+COLUMNS = {"ROC-AUC": "roc_auc", "recall": "recall", "false positives": "false_positive_rate"}
+"""What fits beside a name on a screen of 80 columns; the report has the rest."""
 METRICS = ("roc_auc", "pr_auc", "f1", "recall", "false_positive_rate", "recall_at_fpr_0.01")
 
 
@@ -20,7 +22,7 @@ def summarise(fold: str, seed: int, evaluation: EvaluationReport) -> dict[str, A
 def model_rows(evaluation: EvaluationReport) -> Iterator[tuple[str, ...]]:
     """Yield (model, metric with its interval, ...), the primary model first."""
     for name, model in evaluation.models.items():
-        yield name, *(show(model.metrics.get(metric)) for metric in METRICS)
+        yield name, *_cells(model)
 
 
 def fold_rows(runs: Sequence[tuple[str, int, EvaluationReport]]) -> Iterator[tuple[str, ...]]:
@@ -30,14 +32,21 @@ def fold_rows(runs: Sequence[tuple[str, int, EvaluationReport]]) -> Iterator[tup
         best = max(others, key=lambda n: others[n].metrics["roc_auc"].value or 0.0, default=None)
         for name in (evaluation.primary, best):
             if name is not None:
-                metrics = evaluation.models[name].metrics
-                yield fold, str(seed), name, *(show(metrics.get(metric)) for metric in METRICS)
+                yield fold, str(seed), name, *_cells(evaluation.models[name])
+
+
+def _cells(model: ModelEvaluation) -> Iterator[str]:
+    return (show(model.metrics.get(metric)) for metric in COLUMNS.values())
 
 
 def show(estimate: Estimate | None) -> str:
-    """Return `0.968 (0.965–0.971)`."""
+    """Return `.968 (.965–.971)`."""
     if estimate is None or estimate.value is None:
         return "–"
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"
+        return _short(estimate.value)
+    return f"{_short(estimate.value)} ({_short(estimate.low)}–{_short(estimate.high)})"
+
+
+def _short(share: float) -> str:
+    return f"{share:.3f}".removeprefix("0")
