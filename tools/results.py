@@ -4,7 +4,7 @@ Every number comes from an `evaluation.json` below the folders, none is typed.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reference import table
@@ -31,11 +31,30 @@ near-duplicate rows. What a comparison says in words is the program's sentence.
 """
 
 
-def section(path: Path) -> str:
+def summary(reports: Sequence[EvaluationReport]) -> str:
+    """Return one line a run: the model beside the baseline with the highest ROC-AUC."""
+    columns = ("split", "ROC-AUC", "best baseline", "verdict", "recall at 1 % FPR", "best baseline's")
+    return table(columns, map(_compared, reports))
+
+
+def _compared(report: EvaluationReport) -> tuple[str, ...]:
+    baselines = {name: model for name, model in report.models.items() if model.kind == "baseline"}
+    best = max(baselines, key=lambda name: baselines[name].metrics["roc_auc"].value or 0.0)
+    verdict = next(c.verdict for c in report.comparisons if (c.metric, c.other) == ("roc_auc", best))
+    own, other = report.models[report.primary].metrics, baselines[best].metrics
+    recall = [show(metrics["recall_at_fpr_0.01"]) for metrics in (own, other)]
+    return title(report), show(own["roc_auc"]), f"{show(other['roc_auc'])} {best}", verdict, *recall
+
+
+def title(report: EvaluationReport) -> str:
+    """Return what the run's folders say: the recipe's name, and the fold where there are several."""
+    *_, recipe, fold, _seed = (Path("-"), *Path(report.provenance.run).parts)
+    return f"{recipe}, {fold.removeprefix('held-out-')} held out" if fold.startswith("held-out-") else fold
+
+
+def section(report: EvaluationReport) -> str:
     """Return one run: the table, what it says in words, and what made it."""
-    report = EvaluationReport.model_validate_json(path.read_bytes())
     origin, rows = report.provenance, report.split["rows"]
-    name = " / ".join(Path(origin.run).parts[-3:-1] if _is_fold(origin.run) else [Path(origin.run).parts[-2]])
     body = table(["model", *COLUMNS], (line(n, m) for n, m in report.models.items()))
     said = "".join(f"- {sentence}\n" for sentence in conclude(report))
     state = f"commit {(origin.git_commit or 'none')[:10]}{' with changes' if origin.git_dirty else ''}"
@@ -43,11 +62,7 @@ def section(path: Path) -> str:
         f"{rows['train']:,} rows to train, {rows['valid']:,} to choose, {rows['test']:,} to test; seed {origin.seed},"
         f" {state}, data {origin.data_fingerprint[:12]}, recipe {origin.recipe_sha256[:12]}."
     )
-    return f"## {name}\n\n{facts}\n\n{body}\n{said}{novelty(report)}"
-
-
-def _is_fold(run: str) -> bool:
-    return Path(run).parts[-2].startswith("held-out-")
+    return f"## {title(report)}\n\n{facts}\n\n{body}\n{said}{novelty(report)}"
 
 
 def line(name: str, model: ModelEvaluation) -> tuple[str, ...]:
@@ -67,13 +82,14 @@ def novelty(report: EvaluationReport) -> str:
     return f"\n{table(['recall', 'attack types seen in training', 'unseen'], rows)}"
 
 
-def sections(folders: list[str]) -> Iterator[str]:
-    """Yield a section for every evaluation below the folders, in the folders' order."""
+def reports(folders: Sequence[str]) -> Iterator[EvaluationReport]:
+    """Read every evaluation below the folders, in the folders' order; the sealed copies are left out."""
     for folder in folders:
         for path in sorted(Path(folder).rglob("evaluation.json")):
             if path.parent.name != "artifact":
-                yield section(path)
+                yield EvaluationReport.model_validate_json(path.read_bytes())
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join([HEAD, *sections(sys.argv[1:])]))
+    found = tuple(reports(sys.argv[1:]))
+    sys.stdout.write("\n".join([HEAD, summary(found), *map(section, found)]))
