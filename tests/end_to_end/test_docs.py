@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
+from tocsin.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
@@ -45,3 +48,16 @@ def test_links_and_named_files_exist(page: Path) -> None:
     )
     missing += [n for n in named if not ((ROOT / "src" / "tocsin" / n).exists() or (ROOT / n).exists())]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.stem)
+def test_every_command_and_option_that_is_named_exists(page: Path) -> None:
+    commands = re.findall(r"(?:^ *|`)tocsin ([a-z]+)([^\n`|#]*)", page.read_text(), re.MULTILINE)
+    assert commands
+    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    for verb, rest in commands:
+        assert verb in verbs
+        options = {
+            name for parameter in verbs[verb].params for name in (*parameter.opts, *parameter.secondary_opts)
+        }
+        assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= options
