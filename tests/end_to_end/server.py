@@ -14,9 +14,19 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-BLOCKED = (
-    "import sys; sys.modules['torch'] = None; sys.argv[0] = 'tocsin'; from tocsin.cli import main; main()"
-)
+BLOCKED = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+sys.argv[0] = "tocsin"
+from tocsin.cli import main
+main()
+"""
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ def test_aliases_are_there_for_a_single_artifact_only(monkeypatch: pytest.Monkey
     def load(name: str):
         return toy_module().DETECTOR
 
-    monkeypatch.setattr("tocsin.serve.predictor.load_detector", load)
+    for module in ("predictor", "service"):
+        monkeypatch.setattr(f"tocsin.serve.{module}.load_detector", load)
     two = create_app([toy_artifact(), toy_artifact(detector="other")], quiet())
 
     async def converse(client: httpx.AsyncClient) -> list[int]:

@@ -9,8 +9,9 @@ from rich.table import Table
 
 from tocsin.core.durable import json_bytes
 
-_out = Console()
-_err = Console(stderr=True)
+# What is printed is never markup: `data.train=[x]` is text.
+_out = Console(markup=False, highlight=False)
+_err = Console(stderr=True, markup=False, highlight=False)
 
 
 def emit_json(value: object) -> None:
@@ -33,12 +34,12 @@ def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
 
 def say(message: str) -> None:
     """Tell a person what is going on, on stderr, so that stdout stays for results."""
-    _err.print(message, highlight=False)
+    _err.print(message, soft_wrap=True)
 
 
 def emit_line(message: str) -> None:
     """Print one line of a result."""
-    _out.print(message, highlight=False, soft_wrap=True)
+    _out.print(message, soft_wrap=True)
 
 
 def _text(cell: object) -> str:
