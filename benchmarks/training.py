@@ -83,7 +83,7 @@ def raw_step() -> Callable[[int], object]:
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 
@@ -98,7 +98,7 @@ def rate(step: Callable[[int], object], first: int) -> float:
 
 def peer_rate(head: int) -> dict[str, float] | None:
     """Run pytorch-tabular in its own environment; None where there is none."""
-    python = Path(os.environ.get("TOCSIN_PEERS", ".venv-peers"), "bin", "python")
+    python = Path(os.environ.get("TOCSIN_PEERS", ".venv-peers"), "bin", "python").absolute()
     if not python.exists():
         return None
     script = Path(__file__).with_name("pytorch_tabular_peer.py")
