@@ -5,6 +5,8 @@ tocsin alone validates the raw record and encodes it; the other two are sent the
 """
 
 import json
+import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -75,8 +77,15 @@ def encode_sample(artifact: Artifact, sample: dict[str, object]) -> Arrays:
 @contextmanager
 def running(command: list[str], port: int, health: str) -> Iterator[None]:
     """Run a server until the block ends; waits until it answers."""
+    path = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow starts uvicorn by its name
+    )
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ | {"PATH": path},
     ) as process:
         try:
             deadline = time.monotonic() + 120
@@ -86,7 +95,7 @@ def running(command: list[str], port: int, health: str) -> Iterator[None]:
                 time.sleep(0.2)
             yield
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
 
 
@@ -126,7 +135,8 @@ def start_all(stack: ExitStack, folder: Path, artifact: Artifact, sample: dict[s
     """Start the three servers on the same model."""
     model = folder / "model.onnx"
     model.write_bytes(artifact.files["model.onnx"])
-    mlflow.onnx.save_model(onnx.load(str(model)), str(folder / "mlflow"))
+    one = {"intra_op_num_threads": 1}
+    mlflow.onnx.save_model(onnx.load(str(model)), str(folder / "mlflow"), onnx_session_options=one)
     arrays = {name: values.tolist() for name, values in encode_sample(artifact, sample).items()}
     ports = [free_port() for _ in range(3)]
     path = next(folder.glob("bench/**/artifact"))

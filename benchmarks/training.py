@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -24,6 +25,7 @@ from tocsin.core.types import Arrays
 from tocsin.detectors.intrusion.config import IntrusionConfig
 from tocsin.detectors.intrusion.model import Features, FTTransformer
 from tocsin.engine.arrays import ArrayBatches
+from tocsin.engine.hardware import choose_precision
 from tocsin.engine.step import Stepper
 from tocsin.engine.task import Report, StepOutput
 
@@ -51,11 +53,11 @@ class BenchTask:
         return Report(-loss, {})
 
 
-def our_step() -> Callable[[int], object]:
+def our_step(precision: Literal["32-true", "bf16-mixed"] = "32-true") -> Callable[[int], object]:
     """Return a function that makes step `i` through the engine."""
     arrays, label = make_arrays(ROWS)
     batches = ArrayBatches(arrays, {"label": label}, BATCH)
-    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     fabric.launch()
     task = BenchTask()
     model = task.build()
@@ -120,6 +122,12 @@ def main() -> None:
         ("tocsin engine", parameters, max(a for a, _ in pairs), 1.0),
         ("raw PyTorch loop", parameters, max(b for _, b in pairs), ratio),
     ]
+    if choose_precision("auto", "cpu")[0] == "bf16":
+        half = our_step("bf16-mixed")
+        half(0)
+        turns = [(rate(half, 1 + t * TURN), rate(ours, 200 + t * TURN)) for t in range(TURNS)]
+        faster = statistics.median(own / other for other, own in turns)
+        table.append(("tocsin engine, bf16: its default here", parameters, max(a for a, _ in turns), faster))
     for head, name in HEAD_WIDTHS:
         turns = [(peer_rate(head), rate(ours, 100 + t * TURN)) for t in range(PEER_TURNS)]
         found = [(peer["rate"], int(peer["parameters"]), own) for peer, own in turns if peer]

@@ -1,7 +1,8 @@
 """What the routes of one application share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tocsin.serve.batching import Batcher
 from tocsin.serve.lane import Lane
 from tocsin.serve.service import Service
 from tocsin.serve.settings import Settings
@@ -16,8 +17,13 @@ class House:
     services: dict[str, Service]
     lane: Lane
     telemetry: Telemetry
+    batchers: dict[str, Batcher] = field(init=False)
+    """Service -> what its requests wait in."""
     draining: bool = False
     """A signal has asked the server to end: not ready any more, and no connection is kept."""
+
+    def __post_init__(self) -> None:
+        self.batchers = {name: Batcher(self.lane, service.predict) for name, service in self.services.items()}
 
     @property
     def is_ready(self) -> bool:

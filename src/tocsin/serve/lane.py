@@ -1,8 +1,7 @@
 """Where models run: threads beside the event loop, a bounded number of requests before them, a heartbeat.
 
-Batching the requests of several clients does not pay: a row costs more in a batch than alone (see
-`runtime.CALL_SECONDS`). So the lane runs small jobs in their turn; a request of many samples is many jobs,
-and the jobs of other requests come in between.
+The lane runs small jobs in their turn: a request of many samples is many jobs, and those of other requests come
+in between; requests of few samples that wait at the same time are one job (`batching`).
 """
 
 import asyncio

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.core.types import Sample, Verdict
+from tocsin.serve.batching import JOB_ROWS
 from tocsin.serve.house import House
 from tocsin.serve.middleware import EXCHANGE, Exchange
 from tocsin.serve.predictor import NonFiniteOutput
@@ -19,8 +20,6 @@ from tocsin.serve.service import Service
 
 JSON = "application/json"
 MOST_EVIDENCE = 32
-JOB_ROWS = 32
-"""Samples of one request that are answered before another request has its turn."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -142,12 +141,15 @@ def _read_explain(query: bytes) -> int:
 
 async def _answer(house: House, service: Service, samples: Sequence[Sample], explain: int) -> list[Verdict]:
     """Return the verdicts, or the Problem why there are none."""
-    step = 1 if explain else JOB_ROWS
-    predict = service.predictor.predict
-    jobs = [partial(predict, samples[i : i + step], explain) for i in range(0, len(samples), step)]
+    predict, batcher = service.predictor.predict, house.batchers[service.name]
     try:
         async with asyncio.timeout(house.settings.inference_timeout):
-            return await _run(house, jobs)
+            if explain:
+                return await _run(house, [partial(predict, [sample], explain) for sample in samples])
+            if len(samples) <= JOB_ROWS:
+                return await batcher.predict(samples)
+            parts = [samples[i : i + JOB_ROWS] for i in range(0, len(samples), JOB_ROWS)]
+            return await _run(house, [partial(predict, part) for part in parts])
     except TimeoutError:
         raise Problem("inference-timeout") from None
     except OverflowError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin.core.errors import InputError, TocsinError
 from tocsin.core.plugins import load_detector
+from tocsin.core.types import Sample, Verdict
 from tocsin.serve.body import Reader
 from tocsin.serve.predictor import Predictor
 from tocsin.serve.problems import Problem
@@ -42,6 +43,10 @@ class Service:
         if self._predictor is None:
             raise Problem("not-ready")
         return self._predictor
+
+    def predict(self, samples: Sequence[Sample]) -> list[Verdict]:
+        """Return a verdict for every sample; Problem `not-ready` before the predictor is there."""
+        return self.predictor.predict(samples)
 
     def load(self) -> None:
         """Load the model and replay the golden samples; if that fails, the log says why and it stays not ready."""
