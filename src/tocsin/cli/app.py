@@ -203,7 +203,7 @@ def compare(
         float, typer.Option(min=1e-6, max=1, help="smallest difference in ROC-AUC, recall and F1 of interest")
     ] = 0.01,
     every_row: Annotated[bool, typer.Option(help="also rows that a model was trained on")] = False,
-    resamples: Annotated[int, typer.Option(min=100, max=100_000, help="bootstrap resamples")] = 1000,
+    resamples: Annotated[int, typer.Option(min=400, max=100_000, help="bootstrap resamples")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="seed of the resamples")] = 42,
     output: Annotated[Path | None, typer.Option(help="folder for compare.json and compare.html")] = None,
     store: StoreFolder = DEFAULT_STORE,

@@ -154,14 +154,13 @@ def bca_p(replicates: np.ndarray, value: float, jackknife: np.ndarray, null: flo
     known = replicates[np.isfinite(replicates)]
     if not len(known):
         return float("nan")
-    bias = _bias(known, value)
-    least = 1 / (len(known) + 1)
-    share = np.clip((np.mean(known < null) + np.mean(known <= null)) / 2, least, 1 - least)
-    if not np.isfinite(bias):
-        return float(2 * min(share, 1 - share))
+    least = 2 / (len(known) + 1)
+    bias, share = _bias(known, value), float(np.mean(known < null) + np.mean(known <= null)) / 2
+    if share in (0.0, 1.0) or not np.isfinite(bias):
+        return max(2 * min(share, 1 - share), least)
     gap = norm.ppf(share) - bias
-    tail = norm.cdf(gap / (1 + _acceleration(jackknife) * gap) - bias)
-    return float(max(2 * min(tail, 1 - tail), 2 * least))
+    tail = float(norm.cdf(gap / (1 + _acceleration(jackknife) * gap) - bias))
+    return max(2 * min(tail, 1 - tail), least)
 
 
 def _bias(known: np.ndarray, value: float) -> float:

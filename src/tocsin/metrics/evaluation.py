@@ -5,6 +5,7 @@ Shapes: N rows, R resamples.
 
 from collections.abc import Mapping
 from functools import partial
+from math import sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -262,11 +263,13 @@ def _proven(interval: Interval, value: float, units: int, level: float) -> Inter
 def _debiased(replicates: np.ndarray, ece: float, how: Resampling) -> Estimate:
     """Take from the calibration error what sampling alone adds to it, as the resamples show it.
 
-    Source: Efron & Tibshirani 1993, section 10.3; Kumar, Liang & Ma 2019, Verified Uncertainty Calibration,
-    section 4, where the same is done with normal draws in each bin.
+    The noise of a bin adds to its gap in squares, so squares are corrected: taking means from means, as is usual,
+    leaves more than half of the bias of perfectly calibrated rows.
+    Source: Efron & Tibshirani 1993, section 10.3, and, for squares, Kumar, Liang & Ma 2019, section 4.1.
     """
-    value = max(2 * ece - float(np.mean(replicates)), 0.0) if np.isfinite(ece) else ece
-    return estimate(value, reflected(replicates, ece, how.level))
+    value = sqrt(max(2 * ece**2 - float(np.mean(replicates**2)), 0.0)) if np.isfinite(ece) else ece
+    squares = reflected(replicates**2, ece**2, how.level)
+    return estimate(value, (sqrt(squares[0]), sqrt(squares[1])))
 
 
 def _share_intervals(judged: Judged, level: float) -> dict[str, Interval]:
