@@ -62,9 +62,24 @@ def test_an_equal_model_is_no_evidence():
     """The same skill with independent noise, and exactly the same answers."""
     other = scores(1.5, np.random.default_rng(5).normal(size=(2, ROWS)), "baseline")
     report = compare({"ours": scores(1.5), "other": other, "copy": scores(1.5)})
-    assert set(verdicts(report).values()) == {"no evidence"}
+    assert set(verdicts(report).values()) <= {"no evidence", "under-powered"}
+    assert verdicts(report)["copy", "roc_auc"] == "no evidence"  # so paired that 800 rows would show 0.01
     copies = [c.difference for c in report.comparisons if c.other == "copy"]
     assert all(d.value == d.low == d.high == 0 for d in copies)  # paired: not the sum of two spreads
+    assert any("too few to tell ours and other apart in ROC-AUC" in line for line in conclude(report))
+
+
+def test_no_evidence_is_said_only_where_a_difference_of_interest_would_show():
+    """The same two models: what is of interest decides between no evidence and too little power."""
+    other = scores(1.5, np.random.default_rng(5).normal(size=(2, ROWS)), "baseline")
+    models = {"ours": scores(1.5), "other": other}
+    for smallest, verdict in ((0.01, "under-powered"), (0.2, "no evidence")):
+        section = SECTION.model_copy(update={"smallest_difference": smallest})
+        report = compare_models(Truth(VALID, TEST), models, section, "ours", ORIGIN)
+        (found,) = (c for c in report.comparisons if c.metric == "roc_auc")
+        assert found.verdict == verdict
+        assert 0.01 < found.minimum_detectable < 0.2
+        assert found.smallest == smallest
     assert any("no evidence that ours is better than other in ROC-AUC" in line for line in conclude(report))
 
 
@@ -93,7 +108,7 @@ def test_equal_models_are_rarely_told_apart(pairs):
     for seed in range(pairs):
         noise = np.random.default_rng(seed).normal(size=(2, 2, ROWS))
         found = verdicts(compare({"ours": scores(1.5, noise[0]), "other": scores(1.5, noise[1])}))
-        wrong += found["other", "roc_auc"] != "no evidence"
+        wrong += found["other", "roc_auc"] in ("better", "worse")
     assert wrong <= 9
 
 
@@ -164,7 +179,7 @@ def test_one_class_in_the_test_is_no_crash():
         Truth(VALID, np.ones(ROWS)), {"ours": scores(1.0), "b": scores(2.0)}, SECTION, "ours", ORIGIN
     )
     assert report.models["ours"].metrics["roc_auc"].value is None
-    assert {c.verdict for c in report.comparisons if c.metric == "roc_auc"} == {"no evidence"}
+    assert {c.verdict for c in report.comparisons if c.metric == "roc_auc"} == {"under-powered"}
     assert "one class only" in conclude(report)[0]
 
 

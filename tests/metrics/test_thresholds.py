@@ -65,7 +65,7 @@ def test_too_few_negatives_are_refused_with_the_number(rate, needed):
     assert needed_negatives(rate) == needed
     score = np.linspace(0, 1, needed)
     assert choose_threshold(np.zeros(needed), score, rate).negatives == needed
-    with pytest.raises(InputError, match=f"at least {needed} negative.* there are {needed - 1}"):
+    with pytest.raises(InputError, match=f"at least {needed:,} negative.* there are {needed - 1}"):
         choose_threshold(np.zeros(needed - 1), score[1:], rate)
 
 

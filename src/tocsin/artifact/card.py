@@ -65,7 +65,8 @@ def _answer(manifest: Manifest) -> str:
     kinds = f" A positive is one of: {', '.join(how.categories)}." if how.categories else ""
     band = how.abstain_below
     people = "" if band is None else f" From {band:.6g} up to the threshold a person decides."
-    return line + kinds + people
+    own = ", ".join(f"{value} {t:.6g}" for value, t in sorted(how.thresholds.items()))
+    return line + kinds + people + (f" By `{how.sliced_by}` the threshold is another: {own}." if own else "")
 
 
 def _metrics(manifest: Manifest) -> str:

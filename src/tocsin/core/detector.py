@@ -98,6 +98,10 @@ class Calibration:
     threshold: float = 0.5
     abstain_below: float | None = None
     """Probabilities in [abstain_below, threshold) go to a person."""
+    sliced_by: str | None = None
+    """Field of the sample whose values have thresholds of their own."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Value of that field -> its threshold; every other value has the common one."""
 
 
 class Decode(Protocol):

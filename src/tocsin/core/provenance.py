@@ -23,6 +23,22 @@ class Origin(BaseModel):
     created_at: str = Field(description="UTC, ISO 8601")
 
 
+class Scoring(BaseModel):
+    """What made the numbers of a sealed model on rows that it was given afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    artifact: str = Field(description="path or name as it was given")
+    digest: str
+    trained: Origin = Field(description="what made the model")
+    data_fingerprint: str = Field(
+        description="sha256 over labels and contents of the scored rows, in their order"
+    )
+    git_commit: str | None = Field(description="of the code that scored")
+    git_dirty: bool | None
+    created_at: str = Field(description="UTC, ISO 8601")
+
+
 def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
     """Return the commit and whether files differ from it, of a folder or the working directory.
 

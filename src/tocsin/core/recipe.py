@@ -157,6 +157,28 @@ class EvaluationSection(Section):
     max_false_positive_rate: float = Field(
         0.01, gt=0, lt=0.5, description="the threshold is chosen on validation to stay below it"
     )
+    confidence: float | None = Field(
+        None,
+        ge=0.5,
+        lt=1,
+        description="how sure it must be that the true rate stays below; null looks at the share",
+    )
+    thresholds_per: str | None = Field(
+        None,
+        description="text column whose values get thresholds of their own where rows suffice; null is one for all",
+    )
+    abstain: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="share of the negatives that may go to a person instead of a verdict; null is none",
+    )
+    daily_volume: Count = Field(
+        1_000_000, description="negative rows a day that false alerts are counted for"
+    )
+    smallest_difference: float = Field(
+        0.01, gt=0, lt=1, description="a difference in ROC-AUC or recall below it is of no interest"
+    )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind each interval")
     baselines: tuple[Literal["majority", "stump", "logistic", "lightgbm"], ...] = Field(
         ("majority", "stump", "logistic", "lightgbm"), description="simpler models fitted on the same split"

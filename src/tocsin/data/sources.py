@@ -22,6 +22,7 @@ from pydantic_core import CoreSchema, core_schema
 from tocsin.core.detector import Row, Schema
 from tocsin.core.durable import write_text
 from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.recipe import DataSection, SplitSection
 from tocsin.core.types import Sample, column, tabulate
 from tocsin.data.dataset import BadRow, Dataset
 from tocsin.data.files import Record, Table, open_table
@@ -47,6 +48,18 @@ class Reading:
     """False: labels are never read and their columns may be missing."""
     group: str | None = None
     time: str | None = None
+
+
+def reading_of(data: DataSection, split: SplitSection, *, labelled: bool = True) -> Reading:
+    """Return how a recipe reads its files."""
+    return Reading(
+        layout=data.layout,
+        max_bad_rows=data.max_bad_rows,
+        limit=data.limit,
+        labelled=labelled,
+        group=split.group if labelled else None,
+        time=split.time if labelled else None,
+    )
 
 
 def read(urls: Sequence[str | Path], schema: Schema, how: Reading = Reading()) -> Dataset:

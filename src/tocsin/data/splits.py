@@ -15,7 +15,7 @@ from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.recipe import SplitSection
 from tocsin.data.clusters import connect, near_duplicates
 from tocsin.data.dataset import Dataset
-from tocsin.data.fingerprint import fingerprint, mix, row_keys, text_keys
+from tocsin.data.fingerprint import content_fingerprint, fingerprint, mix, row_keys, text_keys
 
 TRAIN, VALID, TEST, LEFT_OUT = range(4)
 SIDES = ("train", "valid", "test")
@@ -239,6 +239,7 @@ def _fold(name: str, ground: _Ground, sides: np.ndarray, test: np.ndarray, facts
         "scarce": _scarce(ground),
         "naive_overlap": _naive_overlap(ground),
         "overlap": _overlap(ground, np.concatenate([train, valid]), test),
+        "test_fingerprint": content_fingerprint(last.take(test)) if len(test) else None,
         **facts,
     })  # fmt: skip
 

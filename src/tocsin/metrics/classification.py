@@ -31,6 +31,8 @@ class Judged:
     probability: np.ndarray
     """[N] float64 in [0, 1]."""
     threshold: float
+    own: np.ndarray | None
+    """[N] thresholds of single rows, where slices have thresholds of their own."""
     order: np.ndarray
     """[N] rows by falling probability."""
     ends: np.ndarray
@@ -41,10 +43,13 @@ class Judged:
     """[N] bin of the calibration error."""
 
 
-def judge(truth: np.ndarray, probability: np.ndarray, threshold: float) -> Judged:
+def judge(
+    truth: np.ndarray, probability: np.ndarray, threshold: float, own: np.ndarray | None = None
+) -> Judged:
     """Sort and bin the answers to N rows; a row is predicted positive at or above the threshold.
 
-    truth: [N] of 0 and 1; probability: [N]. InputError names the first row that is out of range.
+    truth: [N] of 0 and 1; probability: [N]; own: [N] thresholds of the rows in place of the common one.
+    InputError names the first row that is out of range.
     """
     probability = np.asarray(probability, dtype=np.float64)
     _check(np.asarray(truth), probability)
@@ -55,11 +60,18 @@ def judge(truth: np.ndarray, probability: np.ndarray, threshold: float) -> Judge
         truth=truth,
         probability=probability,
         threshold=threshold,
+        own=own,
         order=order,
         ends=np.append(np.flatnonzero(falls), len(order) - 1),
-        cell=2 * truth + (probability >= threshold),
+        cell=2 * truth + (probability >= (threshold if own is None else own)),
         bin=np.minimum((probability * BINS).astype(np.int64), BINS - 1),
     )
+
+
+def within(judged: Judged, rows: np.ndarray) -> Judged:
+    """Judge some of the rows alone; rows: [N] bool."""
+    own = None if judged.own is None else judged.own[rows]
+    return judge(judged.truth[rows], judged.probability[rows], judged.threshold, own)
 
 
 def _check(truth: np.ndarray, probability: np.ndarray) -> None:

@@ -13,21 +13,21 @@ import numpy as np
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.provenance import Origin
 from tocsin.core.recipe import EvaluationSection
-from tocsin.metrics.bootstrap import Resampling, percentile, replicate
+from tocsin.metrics.bootstrap import Redrawn, Resampling, redraw
 from tocsin.metrics.classification import judge, measure
 from tocsin.metrics.evaluation import (
     Difference,
     Estimate,
     EvaluationReport,
     ModelEvaluation,
-    OperatingPoint,
     describe,
     estimate,
+    units_of,
 )
-from tocsin.metrics.thresholds import Threshold, choose_threshold
+from tocsin.metrics.operating import Choosing, choose_operation, describe_operation
+from tocsin.metrics.significance import decide, detectable, standard_error, units_behind
 
 COMPARED = ("roc_auc", "recall")
-DAILY_NEGATIVES = 1_000_000
 SHORTCUT = 0.02
 """The alarm of gate F2: what one column reaches is this close to the model."""
 CATEGORY, NOVELTY = "category", "in training"
@@ -49,6 +49,10 @@ class Truth:
     """Kinds that are in the training rows; the others are unseen."""
     group: np.ndarray | None = None
     """[N]: rows of one group depend on each other and are resampled together."""
+    valid_group: np.ndarray | None = None
+    """[V]: the same of the validation rows."""
+    own_by: tuple[np.ndarray, np.ndarray] | None = None
+    """[V] and [N] object: the values that have thresholds of their own, if the recipe asks for that."""
     split: Mapping[str, Any] = field(default_factory=dict)
     """Facts about the split, to be reported with the numbers."""
 
@@ -75,27 +79,39 @@ def compare_models(
     """
     if primary not in scores:
         raise InputError(f"no scores of the model {primary!r}{did_you_mean(primary, list(scores))}")
-    rate = section.max_false_positive_rate
-    thresholds = {name: choose_threshold(truth.valid, s.valid, rate) for name, s in scores.items()}
-    judged = {name: judge(truth.test, s.test, thresholds[name].value) for name, s in scores.items()}
+    valid_slice, test_slice = truth.own_by or (None, None)
+    rows = Choosing(truth.valid, truth.valid_group, valid_slice)
+    operations = {name: choose_operation(rows, s.valid, section) for name, s in scores.items()}
+    judged = {
+        name: judge(
+            truth.test, s.test, operations[name].common.value, operations[name].thresholds(test_slice)
+        )
+        for name, s in scores.items()
+    }
     how = Resampling(section.resamples, origin.seed, group=truth.group)
-    statistics = {name: partial(measure, j) for name, j in judged.items()}
-    replicates = replicate(judged[primary].truth, statistics, how)
+    redrawn = redraw(judged[primary].truth, {name: partial(measure, j) for name, j in judged.items()}, how)
     slices = slices_of(truth)
     models = {}
     for name, s in scores.items():
-        binary = describe(judged[name], replicates[name], slices, how)
+        binary = describe(judged[name], redrawn[name], slices, how)
+        realised = binary.metrics["false_positive_rate"]
         models[name] = ModelEvaluation(
             **dict(binary),
             kind=s.kind,
             description=s.description,
             fit_seconds=s.fit_seconds,
-            operating_point=_operating_point(thresholds[name], binary.metrics["false_positive_rate"]),
+            operating_point=describe_operation(operations[name], section, judged[name], realised, how),
         )
+    weighing = Weighing(units_of(judged[primary].truth, truth.group), section.smallest_difference)
+    others = [name for name in models if name != primary]
     return EvaluationReport(
         primary=primary,
         models=models,
-        comparisons=tuple(_differences(primary, models, replicates)),
+        comparisons=tuple(
+            compare_metric(metric, (primary, other), models, redrawn, weighing)
+            for other in others
+            for metric in COMPARED
+        ),
         resamples=section.resamples,
         split=dict(truth.split),
         provenance=origin,
@@ -113,45 +129,42 @@ def slices_of(truth: Truth) -> dict[str, np.ndarray]:
     return slices
 
 
-def _operating_point(threshold: Threshold, realised: Estimate) -> OperatingPoint:
-    daily = {k: None if v is None else v * DAILY_NEGATIVES for k, v in dict(realised).items()}
-    return OperatingPoint(
-        threshold=threshold.value,
-        max_false_positive_rate=threshold.max_false_positive_rate,
-        valid_negatives=threshold.negatives,
-        valid_false_positives=threshold.false_positives,
-        upper_bound=threshold.upper_bound,
-        daily_negatives=DAILY_NEGATIVES,
-        false_alerts_per_day=Estimate(**daily),
-    )
+@dataclass(frozen=True)
+class Weighing:
+    """What a difference is held against."""
 
-
-def _differences(
-    primary: str, models: Mapping[str, ModelEvaluation], replicates: Mapping[str, Mapping[str, np.ndarray]]
-) -> list[Difference]:
-    return [
-        compare_metric(metric, (primary, other), models, replicates)
-        for other in models
-        if other != primary
-        for metric in COMPARED
-    ]
+    units: tuple[int, int]
+    """Independent negatives and positives among the test rows: rows, or groups of them."""
+    smallest: float
+    """The smallest difference that is of interest."""
 
 
 def compare_metric(
     metric: str,
     pair: tuple[str, str],
     models: Mapping[str, ModelEvaluation],
-    replicates: Mapping[str, Mapping[str, np.ndarray]],
+    redrawn: Mapping[str, Redrawn],
+    weighing: Weighing,
 ) -> Difference:
-    """Say whether the first of a pair is better: its 95 % interval of the difference leaves 0 out, or not."""
+    """Say whether the first of a pair is better: its 95 % interval of the difference leaves 0 out, or not.
+
+    If not, there is no evidence where a difference of interest would have been found, else too little power.
+    """
     ours, theirs = (models[name].metrics[metric].value for name in pair)
     value = float("nan") if ours is None or theirs is None else ours - theirs
-    low, high = percentile(replicates[pair[0]][metric] - replicates[pair[1]][metric])
-    verdict: Literal["better", "no evidence", "worse"] = (
-        "better" if low > 0 else "worse" if high < 0 else "no evidence"
+    found = redrawn[pair[0]].minus(redrawn[pair[1]])
+    low, high = found.interval(metric, value)
+    error = standard_error(found.replicates[metric], units_behind(metric, weighing.units))
+    minimum = detectable(error)
+    return Difference(
+        metric=metric,
+        model=pair[0],
+        other=pair[1],
+        difference=estimate(value, (low, high)),
+        verdict=decide(metric, value, low > 0 or high < 0, minimum, weighing.smallest),
+        minimum_detectable=estimate(minimum).value,
+        smallest=weighing.smallest,
     )
-    difference = estimate(value, (low, high))
-    return Difference(metric=metric, model=pair[0], other=pair[1], difference=difference, verdict=verdict)
 
 
 def conclude(report: EvaluationReport) -> tuple[str, ...]:
@@ -200,6 +213,8 @@ def _against_baselines(report: EvaluationReport, metric: str, words: str) -> lis
 
 
 def _verdict(found: Difference) -> str:
+    if found.verdict == "under-powered":
+        return f"The rows are too few to tell {found.model} and {found.other} apart"
     if found.verdict == "no evidence":
         return f"There is no evidence that {found.model} is better than {found.other}"
     return f"{found.model} is {found.verdict} than {found.other}"
@@ -208,7 +223,10 @@ def _verdict(found: Difference) -> str:
 def _difference(found: Difference) -> str:
     if found.difference.value is None:
         return "not defined"
-    return f"difference {found.difference.value:+.4f}, {_range(found.difference, '+')}"
+    missed = ""
+    if found.verdict == "under-powered" and found.minimum_detectable is not None:
+        missed = f"; less than {found.minimum_detectable:.4f} would be missed more than one time of five"
+    return f"difference {found.difference.value:+.4f}, {_range(found.difference, '+')}{missed}"
 
 
 def _range(found: Estimate, sign: str = "") -> str:

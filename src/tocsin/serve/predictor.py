@@ -5,7 +5,7 @@ Shapes: B rows.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX
-from tocsin.core.detector import Detector, Encoder, Schema
+from tocsin.core.detector import Calibration, Detector, Encoder, Schema
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.plugins import load_detector
-from tocsin.core.types import Arrays, Columns, Evidence, Sample, Verdict, rows, tabulate
+from tocsin.core.types import Arrays, Columns, Evidence, Sample, Verdict, rows, tabulate, take
 from tocsin.serve.golden import Golden, read_golden, replay
 from tocsin.serve.runtime import OnnxRuntime, Runtime
 
@@ -100,7 +100,7 @@ class Predictor:
             with self._timed("infer"):
                 outputs = self._run(arrays)
             with self._timed("decode"):
-                verdicts = self._decode(outputs)
+                verdicts = self._decode(block, outputs)
             if explain:
                 with self._timed("explain"):
                     found = [self._explain(block, arrays, outputs, i)[:explain] for i in range(len(verdicts))]
@@ -121,8 +121,15 @@ class Predictor:
                 raise NonFiniteOutput(f"output {name!r} of the model is not finite")
         return outputs
 
-    def _decode(self, outputs: Arrays) -> list[Verdict]:
-        return self.detector.decode(outputs, self.artifact.manifest.calibration, self.artifact.digest)
+    def _decode(self, block: Columns, outputs: Arrays) -> list[Verdict]:
+        calibration = self.artifact.manifest.calibration
+        if calibration.sliced_by is None:
+            return self.detector.decode(outputs, calibration, self.artifact.digest)
+        found: dict[int, Verdict] = {}
+        for own, rows_of in slices_of(block, calibration):
+            verdicts = self.detector.decode(take(outputs, rows_of), own, self.artifact.digest)
+            found |= dict(zip(rows_of.tolist(), verdicts, strict=True))
+        return [found[row] for row in range(rows(block))]
 
     def _explain(self, columns: Columns, arrays: Arrays, outputs: Arrays, row: int) -> tuple[Evidence, ...]:
         """Hide each part of one row in turn; the strongest falls and rises of the logit come first."""
@@ -146,6 +153,14 @@ def _blocks(columns: Columns) -> Iterator[Columns]:
     count = rows(columns)
     for start in range(0, count, BLOCK):
         yield {name: values[start : start + BLOCK] for name, values in columns.items()}
+
+
+def slices_of(block: Columns, calibration: Calibration) -> Iterator[tuple[Calibration, np.ndarray]]:
+    """Yield (calibration with one slice's threshold, its rows): every row of a block once."""
+    values = block[calibration.sliced_by or ""]
+    limits = np.array([calibration.thresholds.get(v, calibration.threshold) for v in values])
+    for limit in np.unique(limits):
+        yield replace(calibration, threshold=float(limit)), np.flatnonzero(limits == limit)
 
 
 def _evidence(columns: Columns, part: str, row: int, weight: float) -> Evidence:

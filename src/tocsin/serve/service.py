@@ -88,6 +88,7 @@ class Service:
             "categories": calibration.categories,
             "threshold": calibration.threshold,
             "abstain_below": calibration.abstain_below,
+            "thresholds": {"by": calibration.sliced_by, "values": dict(calibration.thresholds)},
             "metrics": self.manifest.metrics,
         }
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tocsin.core.errors import InputError
 from tocsin.core.plugins import load_detector
+from tocsin.core.provenance import Scoring
+from tocsin.data.likeness import dependent_rows
 from tocsin.data.sources import Reading, read
+from tocsin.metrics.bootstrap import Resampling
 from tocsin.metrics.comparison import Truth, slices_of
 from tocsin.metrics.evaluation import BinaryEvaluation, evaluate_binary
+from tocsin.workflows.answers import ask, scoring_of, sealed_recipe
 from tocsin.workflows.report import write_evaluation
 from tocsin.workflows.stores import Source
 
@@ -25,6 +27,7 @@ class EvaluateResult:
     rows: int
     refused: int
     evaluation: BinaryEvaluation
+    provenance: Scoring
 
     @property
     def metric_rows(self) -> list[tuple[Any, ...]]:
@@ -50,13 +53,19 @@ def evaluate_artifact(
     dataset = read(data, schema, Reading(layout=layout))
     if not (dataset.label == 1).any() and not (dataset.label == 0).any():
         raise InputError(f"{', '.join(data)}: no labelled row to evaluate on")
-    probability = np.array([v.probability for v in predictor.predict_columns(dataset.columns)])
-    known = frozenset(manifest.calibration.categories) or None
+    answers, calibration = ask(predictor, dataset), manifest.calibration
+    known = frozenset(calibration.categories) or None
     truth = Truth(dataset.label, dataset.label, {"source": dataset.source}, dataset.category, known)
-    threshold = manifest.calibration.threshold
-    evaluation = evaluate_binary(dataset.label, probability, threshold, slices=slices_of(truth))
-    if output is not None:
-        write_evaluation(output, evaluation)
-    return EvaluateResult(
-        source.name, predictor.artifact.digest, len(dataset), len(dataset.refused), evaluation
+    evaluation = evaluate_binary(
+        dataset.label,
+        answers.probability,
+        calibration.threshold,
+        own=answers.threshold,
+        slices=slices_of(truth),
+        how=Resampling(group=dependent_rows(dataset, sealed_recipe(predictor.artifact).split)),
     )
+    scoring = scoring_of(source.name, predictor.artifact, dataset)
+    if output is not None:
+        write_evaluation(output, evaluation, scoring)
+    refused = len(dataset.refused)
+    return EvaluateResult(source.name, predictor.artifact.digest, len(dataset), refused, evaluation, scoring)

@@ -17,9 +17,26 @@ from tocsin.metrics.evaluation import BinaryEvaluation, Estimate, SliceScore
 Models = Mapping[str, BinaryEvaluation]
 """Name -> evaluation, the primary model first."""
 
+BySeed = Mapping[str, Mapping[str, Mapping[int, float]]]
+"""Model -> metric -> seed -> value."""
+
 COLORS = ("#0b5fa5", "#d1495b", "#2e8b57", "#b07d12", "#7a4fb5", "#4d4d4d", "#1f9aa8", "#a0522d")
 """Dark enough on white; the first is the primary model's."""
 SLICES = 24
+METRIC_WORDS = {
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "recall_at_fpr_0.01": "recall at 1 % FPR",
+    "recall_at_fpr_0.001": "recall at 0.1 % FPR",
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "f1_macro": "macro F1",
+    "brier": "Brier",
+    "ece": "ECE",
+    "ece_debiased": "ECE, debiased",
+}
 COMPARED = {
     "roc_auc": "ROC-AUC",
     "pr_auc": "PR-AUC",
@@ -171,6 +188,48 @@ def _whiskers(found: Sequence[Estimate]) -> np.ndarray:
     below = [max(v - low, 0.0) if low is not None else 0.0 for v, low, _ in ends]
     above = [max(high - v, 0.0) if high is not None else 0.0 for v, _, high in ends]
     return np.array([below, above])
+
+
+def draw_changes(changes: Mapping[str, Estimate]) -> Figure:
+    """Draw differences with their intervals, a panel each, since they differ in scale; the line is no difference."""
+    figure, axes = _panels(max(len(changes), 1), width=11.0, height=1.9)
+    for axis, (name, change) in zip(axes, changes.items(), strict=False):
+        axis.axvline(0, color="#777777", lw=1)
+        if change.value is not None:
+            axis.errorbar(change.value, 0, xerr=_whiskers([change]), fmt="o", color=COLORS[0], capsize=4)
+        axis.set(title=name, yticks=[], ylim=(-1, 1), xlabel="A minus B")
+        axis.locator_params(axis="x", nbins=4)
+    return figure
+
+
+def draw_seed_boxes(by_seed: BySeed, metrics: Sequence[str]) -> Figure:
+    """Draw a box of the seeds for each model, a panel per metric; each seed is a point."""
+    figure, axes = _panels(len(metrics), width=13.0, height=1.6 + 0.4 * len(by_seed))
+    places = np.arange(len(by_seed))[::-1] + 1
+    for axis, metric in zip(axes, metrics, strict=True):
+        for i, (place, values) in enumerate(zip(places, by_seed.values(), strict=True)):
+            known = [v for v in values[metric].values() if np.isfinite(v)]
+            if known:
+                axis.boxplot(
+                    [known], positions=[place], orientation="horizontal", widths=0.55, showfliers=False
+                )
+                axis.plot(known, [place] * len(known), "o", ms=4, color=COLORS[i % len(COLORS)])
+        axis.set_yticks(places, list(by_seed) if axis is axes[0] else [""] * len(by_seed))
+        axis.set(title=METRIC_WORDS.get(metric, metric), ylim=(0.4, len(by_seed) + 0.6))
+        axis.locator_params(axis="x", nbins=4)
+    return figure
+
+
+def draw_by_seed(by_seed: BySeed, metric: str) -> Figure:
+    """Draw a line for each model over the seeds."""
+    figure, (axis,) = _panels(1, width=8.0)
+    for i, (name, values) in enumerate(by_seed.items()):
+        seeds = [str(seed) for seed in values[metric]]
+        color, width = COLORS[i % len(COLORS)], 2.2 if i == 0 else 1.2
+        axis.plot(seeds, list(values[metric].values()), "o-", label=name, color=color, lw=width)
+    axis.set(title=f"{METRIC_WORDS.get(metric, metric)} by seed", xlabel="seed")
+    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
 
 
 def draw_training(histories: Mapping[str, pl.DataFrame]) -> Figure | None:

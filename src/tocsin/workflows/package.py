@@ -116,6 +116,7 @@ def golden(member: Member, count: int) -> bytes:
 
 def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
     primary = proof.evaluation.models[proof.evaluation.primary]
+    point = primary.operating_point
     session = open_session(member.onnx)
     return Manifest(
         detector=prepared.detector.name,
@@ -132,6 +133,9 @@ def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
             categories=member.parts.categories,
             temperature=member.temperature,
             threshold=primary.threshold,
+            abstain_below=None if point.abstain is None else point.abstain.below,
+            sliced_by=point.slices[0].by if point.slices else None,
+            thresholds={s.name: s.threshold for s in point.slices},
         ),
         metrics={name: estimate.model_dump() for name, estimate in primary.metrics.items()},
         data=_data_facts(prepared),

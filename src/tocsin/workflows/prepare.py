@@ -9,10 +9,10 @@ import numpy as np
 
 from tocsin.core.detector import Detector, Encoder, Schema
 from tocsin.core.plugins import load_detector
-from tocsin.core.recipe import DataSection, Recipe
+from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import Resolved, load_recipe
 from tocsin.data.dataset import Dataset
-from tocsin.data.sources import Reading, read
+from tocsin.data.sources import read, reading_of
 from tocsin.data.splits import Fold, split
 from tocsin.engine.hardware import detect
 from tocsin.engine.task import Part
@@ -58,16 +58,7 @@ def prepare(recipe: Recipe[Any]) -> Prepared:
 
 
 def _read(recipe: Recipe[Any], schema: Schema, files: Sequence[str], *, labelled: bool = True) -> Dataset:
-    data: DataSection = recipe.data
-    how = Reading(
-        layout=data.layout,
-        max_bad_rows=data.max_bad_rows,
-        limit=data.limit,
-        labelled=labelled,
-        group=recipe.split.group if labelled else None,
-        time=recipe.split.time if labelled else None,
-    )
-    return read(files, schema, how)
+    return read(files, schema, reading_of(recipe.data, recipe.split, labelled=labelled))
 
 
 def categories_of(dataset: Dataset) -> tuple[str, ...]:

@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 
 from tocsin.audit.findings import AuditReport
 from tocsin.core.durable import write_bytes, write_json, write_text
+from tocsin.core.provenance import Origin, Scoring
 from tocsin.metrics.comparison import CATEGORY, NOVELTY, conclude
 from tocsin.metrics.evaluation import BinaryEvaluation, Estimate, EvaluationReport
 from tocsin.workflows.figures import (
+    METRIC_WORDS,
     draw_comparison,
     draw_confusion,
     draw_pr,
@@ -27,19 +29,6 @@ from tocsin.workflows.figures import (
 
 PAGE = "report.html"
 HISTORY, PLOTTED = "metrics_history.csv", ("step", "train_loss", "val_loss", "value")
-METRIC_WORDS = {
-    "roc_auc": "ROC-AUC",
-    "pr_auc": "PR-AUC",
-    "recall_at_fpr_0.01": "recall at 1 % FPR",
-    "recall_at_fpr_0.001": "recall at 0.1 % FPR",
-    "accuracy": "accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "f1_macro": "macro F1",
-    "brier": "Brier",
-    "ece": "ECE",
-}
 
 
 def write_report(folder: Path, evaluation: Mapping[str, Any], audit: Mapping[str, Any] | None = None) -> Path:
@@ -52,23 +41,23 @@ def write_report(folder: Path, evaluation: Mapping[str, Any], audit: Mapping[str
     names = sorted(report.models, key=lambda n: (n != report.primary, report.models[n].kind == "baseline"))
     models = {name: report.models[name] for name in names}
     primary = models[report.primary]
-    _write_named(folder / "reports", report.primary, primary, _moment(report.provenance.created_at))
+    _write_named(folder / "reports", report.primary, primary, report.provenance)
     figures = {"comparison": draw_comparison(models), **_figures(models, primary)}
-    training = draw_training(_histories(folder))
+    training = draw_training(read_histories(folder))
     if training is not None:
         figures["training"] = training
     facts = {"report": report, "models": models, "checks": checks, "sentences": conclude(report)}
     return _write_page(folder, "report.html.j2", figures, facts | {"title": report.primary})
 
 
-def write_evaluation(folder: Path, evaluation: BinaryEvaluation) -> Path:
+def write_evaluation(folder: Path, evaluation: BinaryEvaluation, scoring: Scoring | None = None) -> Path:
     """Write the page and `reports/` for one model on rows of its own; returns the page."""
-    _write_named(folder / "reports", "model", evaluation, datetime.now(UTC))
-    write_json(folder / "evaluation.json", evaluation)
+    _write_named(folder / "reports", "model", evaluation, scoring)
+    made = None if scoring is None else scoring.model_dump(mode="json")
+    write_json(folder / "evaluation.json", evaluation.model_dump(mode="json") | {"provenance": made})
     figures = _figures({"model": evaluation}, evaluation)
-    return _write_page(
-        folder, "evaluation.html.j2", figures, {"models": {"model": evaluation}, "title": "model"}
-    )
+    facts = {"models": {"model": evaluation}, "title": "model", "made": scoring}
+    return _write_page(folder, "evaluation.html.j2", figures, facts)
 
 
 def _figures(models: Mapping[str, BinaryEvaluation], primary: BinaryEvaluation) -> dict[str, Figure]:
@@ -88,12 +77,13 @@ def _write_page(folder: Path, template: str, figures: Mapping[str, Figure], fact
         write_bytes(folder / "reports" / "figures" / f"{name}.png", image)
     inline = {name: "data:image/png;base64," + b64encode(image).decode() for name, image in images.items()}
     words = {"words": METRIC_WORDS, "category": CATEGORY, "novelty": NOVELTY, "figures": inline}
-    page = _environment().get_template(template).render(**facts, **words)
+    page = page_environment().get_template(template).render(**facts, **words)
     write_text(folder / PAGE, page)
     return folder / PAGE
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return the templates of the pages, with their filters."""
     environment = Environment(
         loader=PackageLoader("tocsin.workflows"),
         autoescape=select_autoescape(["html.j2"]),
@@ -134,21 +124,25 @@ def _moment(created_at: str) -> datetime:
     return datetime.fromisoformat(created_at).astimezone(UTC)
 
 
-def _write_named(folder: Path, name: str, evaluation: BinaryEvaluation, moment: datetime) -> None:
+def _write_named(
+    folder: Path, name: str, evaluation: BinaryEvaluation, made: Origin | Scoring | None
+) -> None:
     """Write `metrics.json` and `evaluation_report_<TIMESTAMP>.json`, with the source systems' names."""
+    moment = datetime.now(UTC) if made is None else _moment(made.created_at)
     overall = {key: evaluation.metrics[key].value for key in ("accuracy", "precision", "recall", "f1")}
     auc, matrix = evaluation.metrics["roc_auc"].value, evaluation.confusion.matrix()
     named = {"f1_score" if key == "f1" else key: value for key, value in overall.items()}
-    write_json(folder / "metrics.json", named | {"auc": auc, "confusion_matrix": matrix})
+    origin = {} if made is None else {"provenance": made.model_dump(mode="json")}
+    write_json(folder / "metrics.json", named | {"auc": auc, "confusion_matrix": matrix} | origin)
     slices: dict[str, dict[str, Any]] = {}
     for line in evaluation.slices:
         found = {"rows": line.rows, "accuracy": line.accuracy, "precision": line.precision}
         slices.setdefault(line.by, {})[line.name] = found | {"recall": line.recall.value, "f1": line.f1}
     content = {"timestamp": moment.isoformat(), "model": name, "overall": overall, "slices": slices}
-    write_json(folder / f"evaluation_report_{moment:%Y%m%dT%H%M%SZ}.json", content)
+    write_json(folder / f"evaluation_report_{moment:%Y%m%dT%H%M%SZ}.json", content | origin)
 
 
-def _histories(folder: Path) -> dict[str, pl.DataFrame]:
+def read_histories(folder: Path) -> dict[str, pl.DataFrame]:
     """Return the evaluations of every stage below a folder: `model/stage` -> table."""
     found = {}
     for path in sorted(folder.rglob(HISTORY)):

@@ -11,12 +11,13 @@ METRICS = ("roc_auc", "pr_auc", "f1", "recall", "false_positive_rate", "recall_a
 
 
 def summarise(fold: str, seed: int, evaluation: EvaluationReport) -> dict[str, Any]:
-    """Return the numbers of every model of one run, to be written beside those of the other runs."""
+    """Return the numbers of every model of one run and what made them, to be written beside the other runs'."""
     models = {
         name: {metric: model.metrics[metric].model_dump() for metric in METRICS if metric in model.metrics}
         for name, model in evaluation.models.items()
     }
-    return {"fold": fold, "seed": seed, "primary": evaluation.primary, "models": models}
+    origin = {"provenance": evaluation.provenance.model_dump()}
+    return {"fold": fold, "seed": seed, "primary": evaluation.primary, "models": models} | origin
 
 
 def model_rows(evaluation: EvaluationReport) -> Iterator[tuple[str, ...]]:

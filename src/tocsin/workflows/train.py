@@ -12,20 +12,21 @@ from tocsin.artifact.open import open_artifact
 from tocsin.audit.baselines import fit_baselines
 from tocsin.audit.tables import audit
 from tocsin.core.durable import write_json, write_text
-from tocsin.core.errors import InputError
+from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import dump_recipe, with_overrides
-from tocsin.data.clusters import connect, near_duplicates
+from tocsin.data.likeness import dependent_rows
 from tocsin.data.sources import write_quarantine
 from tocsin.data.splits import Fold
 from tocsin.metrics.comparison import Scores, Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
-from tocsin.metrics.thresholds import needed_negatives
+from tocsin.metrics.thresholds import check_negatives
 from tocsin.workflows.members import Job, Member, Parts, augmented_rows, encode_parts, fit_member
 from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.provenance import make_origin, make_provenance
 from tocsin.workflows.report import write_report
+from tocsin.workflows.seeds import SeedRun, write_scores, write_seed_summary
 from tocsin.workflows.summary import summarise
 from tocsin.workflows.trackers import log_results, tracked
 
@@ -87,6 +88,8 @@ def train_recipe(path: Path, sets: Sequence[str], options: TrainOptions, tell: T
     write_json(
         folder / "summary.json", {"runs": [summarise(run.fold, run.seed, run.evaluation) for run in runs]}
     )
+    if len(recipe.seeds) > 1:
+        write_seed_summary(folder, recipe, [SeedRun(r.folder, r.fold, r.seed, r.evaluation) for r in runs])
     return TrainResult(folder, runs)
 
 
@@ -115,20 +118,24 @@ def train_run(prepared: Prepared, fold: Fold, seed: int, options: TrainOptions, 
     tell(
         f"{folder}: {len(fold.train):,} rows to train, {len(fold.valid):,} to choose, {len(fold.test):,} to test"
     )
-    _check_negatives(prepared, fold, recipe.evaluation.max_false_positive_rate)
+    _check_operation(prepared, fold)
     name = "-".join(filter(None, [fold.name if len(prepared.folds) > 1 else "", f"seed_{seed}"]))
     with tracked(recipe, name, {"fold": fold.name, "data_fingerprint": fold.fingerprint}) as tracking:
         job = Job(recipe.evaluation.model, recipe, folder, seed, options.resume, fold.fingerprint, tracking)
         return _run(prepared, fold, job, options, tell)
 
 
-def _check_negatives(prepared: Prepared, fold: Fold, rate: float) -> None:
+def _check_operation(prepared: Prepared, fold: Fold) -> None:
     """Refuse before training what could not be judged after it."""
-    have, need = int((prepared.dataset.label[fold.valid] == 0).sum()), needed_negatives(rate)
-    if have < need:
+    section, valid = prepared.recipe.evaluation, prepared.dataset.take(fold.valid)
+    group = dependent_rows(valid, prepared.recipe.split)
+    check_negatives(group[valid.label == 0], section.max_false_positive_rate, section.confidence)
+    column = section.thresholds_per
+    if column is not None and (column not in valid.columns or valid.columns[column].dtype != object):
+        texts = [name for name, values in valid.columns.items() if values.dtype == object]
         raise InputError(
-            f"a false-positive rate of {rate} needs {need:,} negative validation rows and there are {have:,}: "
-            "add rows, or raise split.valid or evaluation.max_false_positive_rate"
+            f"evaluation.thresholds_per: {column!r} is no text field of a sample{did_you_mean(column, texts)}"
+            f" (there are: {', '.join(texts)}): a request must carry what its threshold goes by"
         )
 
 
@@ -178,16 +185,21 @@ def judge_members(
     test = prepared.test(fold)
     train_kinds = frozenset(str(c) for c in np.unique(prepared.dataset.take(fold.train).category) if c)
     slices = {"source": test.source} if len(set(test.source)) > 1 else {}
+    column = job.recipe.evaluation.thresholds_per
     truth = Truth(
         valid=first.parts.valid.label,
         test=first.parts.test.label,
         slices=slices,
         category=test.category,
         known=train_kinds,
-        group=connect([near_duplicates(test.columns, job.recipe.split.digits)], len(test)),
+        group=dependent_rows(test, job.recipe.split),
+        valid_group=dependent_rows(prepared.dataset.take(fold.valid), job.recipe.split),
+        own_by=None if column is None else (first.parts.valid.columns[column], test.columns[column]),
         split=fold.facts,
     )
-    return compare_models(truth, scores, job.recipe.evaluation, job.name, make_origin(fold, job))
+    report = compare_models(truth, scores, job.recipe.evaluation, job.name, make_origin(fold, job))
+    write_scores(job.folder, test, truth, scores, report)
+    return report
 
 
 def _member_scores(member: Member) -> Scores:
