@@ -69,7 +69,7 @@ def split(dataset: Dataset, section: SplitSection, official_test: Dataset | None
 def _survey(dataset: Dataset, section: SplitSection, official: Dataset | None) -> _Ground:
     everything = [dataset] if official is None else [dataset, official]
     columns = {k: np.concatenate([d.columns[k] for d in everything]) for k in dataset.columns}
-    near, size = near_duplicates(columns, section.digits), len(dataset)
+    near, size = near_duplicates(columns, section.digits, section.text), len(dataset)
     groups = _groups(everything, section)
     likeness = connect([near, *groups], len(near))
     kept = [key[:size] for key in ([near, *groups] if section.near_duplicates else groups)]
