@@ -62,6 +62,7 @@ class LeakMeter(_Part):
     honest: float = Field(description="ROC-AUC under the recipe's split")
     naive_recall: float | None = Field(description="recall at 1 % false positives, rows shuffled")
     honest_recall: float | None = Field(description="recall at 1 % false positives, the recipe's split")
+    noise: float = Field(description="standard deviation of the difference of the two by chance")
     rows: int = Field(description="rows that both were drawn from")
     official: bool = Field(description="the honest figure is of a test set of its own")
     sentence: str

@@ -2,8 +2,8 @@
 
 What is compared is the text without letter case and accents, with spaces collapsed and every digit alike; and again
 without the sentences and lines that many texts share (greetings, footers, licence headers), so that a copy in another
-wrapping is found too. Source: Broder 1997, "On the resemblance and containment of documents"; one permutation with rotation:
-Shrivastava and Li 2014, "Densifying One Permutation Hashing via Rotation for Fast Near Neighbor Search".
+wrapping is found too. Source: Broder 1997, "On the resemblance and containment of documents"; one permutation with
+rotation: Shrivastava and Li 2014, "Densifying One Permutation Hashing via Rotation for Fast Near Neighbor Search".
 
 Shapes: D documents, S shingles of all of them, K bins, P pairs.
 """
@@ -59,8 +59,8 @@ class _Documents:
 def cluster_texts(texts: Sequence[str | None]) -> np.ndarray:
     """Return keys, uint64 [N]: equal for texts that are near-duplicates, directly or over others.
 
-    Texts that are missing or blank have the key of their own content only. The same texts give the same clusters
-    in whatever order they come, but for chance among more than `WINDOW` texts that are alike in part.
+    Each text that is missing or blank has a key of its own. The same texts give the same clusters in whatever order
+    they come, but for chance among more than `WINDOW` texts that are alike in part.
     """
     known = [text or "" for text in texts]
     plain = [_normalise(text) for text in known]
@@ -68,13 +68,15 @@ def cluster_texts(texts: Sequence[str | None]) -> np.ndarray:
     numbers: dict[str, int] = {}
     whole, stripped = ([numbers.setdefault(t, len(numbers)) for t in side] for side in (plain, bare))
     documents = _describe(tuple(numbers))
-    label = _merge(np.arange(len(numbers)), np.array(whole), np.array(stripped))
+    label = _merge(np.arange(len(numbers)), np.array(whole, np.int64), np.array(stripped, np.int64))
     for band in range(BANDS):
         a, b = _candidates(documents, band, label)
         sure = _alike(documents, a, b)
         label = _merge(label, a[sure], b[sure])
-    found: np.ndarray = _least_content(label, documents.content)[np.array(whole)]
-    return found
+    keys = _least_content(label, documents.content)[np.array(whole, dtype=np.int64)]
+    blank = np.flatnonzero([not words for words in plain])
+    keys[blank] = mix(blank.astype(np.uint64), seed=1)
+    return keys
 
 
 def jaccard(one: str, other: str) -> float:
@@ -139,13 +141,10 @@ def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 def _sign(texts: Sequence[str]) -> np.ndarray:
     """Return one signature per text, uint32 [D, K]: the least hash of each bin, empty bins filled by rotation."""
     hashes, owner = _shingles(texts)
-    signs = np.full(len(texts) * BINS, EMPTY)
-    np.minimum.at(
-        signs,
-        owner * BINS + (hashes % np.uint64(BINS)).astype(np.int64),
-        (hashes >> np.uint64(33)).astype(np.uint32),
-    )
-    signs = signs.reshape(len(texts), BINS)
+    least = np.full(len(texts) * BINS, EMPTY)
+    bins = owner * BINS + (hashes % np.uint64(BINS)).astype(np.int64)
+    np.minimum.at(least, bins, (hashes >> np.uint64(33)).astype(np.uint32))
+    signs = least.reshape(len(texts), BINS)
     places = np.where(np.tile(signs != EMPTY, 2), np.arange(2 * BINS), 4 * BINS)
     following = np.minimum.accumulate(places[:, ::-1], axis=1)[:, ::-1][:, :BINS]
     steps = (following - np.arange(BINS)).astype(np.uint32)
@@ -210,7 +209,8 @@ def _gather(sets: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarr
     """Return the shingles of the texts of so many pairs, each under the number of its pair."""
     pair = np.repeat(np.arange(len(starts)), sizes)
     place = np.arange(len(pair)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + np.repeat(starts, sizes)
-    return sets[place] & np.uint64(0xFFFFFFFF) | pair.astype(np.uint64) << np.uint64(32)
+    found: np.ndarray = sets[place] & np.uint64(0xFFFFFFFF) | pair.astype(np.uint64) << np.uint64(32)
+    return found
 
 
 def _merge(label: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -231,7 +231,8 @@ def _least_content(label: np.ndarray, content: np.ndarray) -> np.ndarray:
     """Name each cluster by the least content key in it, which does not depend on the order of rows."""
     least = content.copy()
     np.minimum.at(least, label, content)
-    return least[label]
+    named: np.ndarray = least[label]
+    return named
 
 
 _BIN_ORDER = np.argsort(mix(np.arange(BINS, dtype=np.uint64)))

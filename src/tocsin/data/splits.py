@@ -34,6 +34,8 @@ class Fold:
     """sha256 over fields, ids, labels, contents and this division."""
     facts: Mapping[str, Any]
     """What was done, ready for JSON: counts, `naive_overlap`, `overlap`, and whatever had to give way."""
+    likeness: np.ndarray | None = None
+    """[N, then the rows of the official test] clusters of near-duplicates and groups, kept to or not."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ def _fold(name: str, ground: _Ground, sides: np.ndarray, test: np.ndarray, facts
         "naive_overlap": _naive_overlap(ground),
         "overlap": _overlap(ground, np.concatenate([train, valid]), test),
         **facts,
-    })  # fmt: skip
+    }, ground.likeness)  # fmt: skip
 
 
 def _size(ground: _Ground) -> str:
