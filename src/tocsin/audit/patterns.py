@@ -31,7 +31,7 @@ def _always(_: str) -> bool:
 def is_card(text: str) -> bool:
     """Tell whether digits are a payment card number: issuer's range, length, and the Luhn checksum."""
     digits = [int(c) for c in text if c.isdigit()]
-    if len(digits) != CARD_LENGTHS.get(str(digits[0])) or len(set(digits)) < 3:
+    if len(digits) != CARD_LENGTHS.get(str(digits[0])) or len(set(digits)) < 2:
         return False
     if digits[0] == 3 and digits[1] not in (4, 7):
         return False
@@ -108,7 +108,7 @@ PERSONAL = (
 
 _RUN = re.compile(r"[\u00c2-\u00f4][\u0080-\u024f\u02c6\u02dc\u2010-\u203a\u20ac\u2122\u00a0-\u00bf]+")
 _PLAUSIBLE = re.compile(
-    "^[\u00a0-\u017f\u0386-\u03ce\u0401-\u045f\u2010-\u203a\u20ac\u2122\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7af\U0001f300-\U0001faff]+$"
+    "^[\u00a0-\u017f\u0386-\u03ce\u0401-\u045f\u2010-\u203a\u20ac\u2122\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7af\uff01-\uff5e\U0001f300-\U0001faff]+$"
 )
 _CP1252 = {ord(bytes([b]).decode("cp1252", "ignore") or chr(b)): b for b in range(128, 256)} | {
     b: b for b in range(128, 256)
