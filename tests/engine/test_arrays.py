@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.core.errors import InputError
+from tocsin.core.promise import Promise
 from tocsin.engine.arrays import ArrayBatches
 from tocsin.engine.batch import Batch
 
@@ -16,6 +17,11 @@ from tocsin.engine.batch import Batch
 def numbered(rows: int, batch_size: int, **options) -> ArrayBatches:
     ids = np.arange(rows)
     return ArrayBatches({"id": ids}, {"label": ids % 2}, batch_size, seed=7, **options)
+
+
+def keeping(transform):
+    transform.promise = Promise(labels="kept", spans="none")
+    return transform
 
 
 def epoch_ids(source: ArrayBatches, epoch: int) -> list[int]:
@@ -35,6 +41,7 @@ def test_every_row_once_an_epoch_in_an_order_of_its_own(rows, batch_size, epoch)
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=20))
 def test_an_index_always_gives_the_same_batch(indices):
+    @keeping
     def mask(batch: Batch, generator: torch.Generator) -> Batch:
         noise = torch.rand(len(batch), generator=generator)
         return Batch({**batch.inputs, "noise": noise}, batch.targets, batch.terms_B)
@@ -51,6 +58,7 @@ def test_an_index_always_gives_the_same_batch(indices):
 def test_masks_differ_between_batches_and_epochs():
     drawn = set()
 
+    @keeping
     def note(batch: Batch, generator: torch.Generator) -> Batch:
         drawn.add(float(torch.rand(1, generator=generator)))
         return batch
@@ -62,12 +70,21 @@ def test_masks_differ_between_batches_and_epochs():
 
 
 def test_a_transform_may_count_masked_cells():
+    @keeping
     def hide(batch: Batch, generator: torch.Generator) -> Batch:
         hidden = torch.rand(len(batch), 9, generator=generator) < 0.3
         return Batch({**batch.inputs, "hidden": hidden}, batch.targets, hidden.sum(1).double())
 
     batch = numbered(20, 8, transform=hide)[1]
     assert batch.count == batch.inputs["hidden"].sum()
+
+
+def test_an_augmenter_that_promises_nothing_is_refused():
+    def silent(batch: Batch, generator: torch.Generator) -> Batch:
+        return batch
+
+    with pytest.raises(InputError, match="augmenter 'silent' does not say whether it keeps labels and spans"):
+        numbered(20, 5, transform=silent)
 
 
 def test_sequential_keeps_the_rows_as_they_stand():

@@ -1,8 +1,10 @@
-"""What an audit answers: findings, facts about each column, and facts about the split."""
+"""What an audit answers: findings, facts about columns and split, shortcuts, and what a leak would have claimed."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from tocsin.core.provenance import Origin
 
 Severity = Literal["error", "warning", "info"]
 
@@ -33,6 +35,39 @@ class ColumnFacts(_Part):
     auc: float | None = Field(description="ROC-AUC of this column alone; null where a class is missing")
 
 
+class ColumnShift(_Part):
+    """How far the values of one field lie apart in training and test."""
+
+    name: str
+    psi: float = Field(
+        description="population stability index over the bins of training; above 0.25 is large"
+    )
+    ks: float | None = Field(description="largest distance of the two distributions; null for text")
+    expected: float = Field(description="the index that chance alone gives with so many rows")
+
+
+class Shortcut(_Part):
+    """What can be had without a model of the rows: fitted on training rows, scored on validation rows."""
+
+    name: str
+    roc_auc: float | None = Field(description="null where there is nothing to fit it on")
+    description: str
+
+
+class LeakMeter(_Part):
+    """One quick model under two splits: rows shuffled, and the split that the recipe keeps to."""
+
+    model: str = Field(description="what was fitted, with the same settings, on as many rows, both times")
+    naive: float = Field(description="ROC-AUC under a split that only shuffles rows")
+    honest: float = Field(description="ROC-AUC under the recipe's split")
+    naive_recall: float | None = Field(description="recall at 1 % false positives, rows shuffled")
+    honest_recall: float | None = Field(description="recall at 1 % false positives, the recipe's split")
+    noise: float = Field(description="standard deviation of the difference of the two by chance")
+    rows: int = Field(description="rows that both were drawn from")
+    official: bool = Field(description="the honest figure is of a test set of its own")
+    sentence: str
+
+
 class AuditReport(_Part):
     """`audit.json`."""
 
@@ -43,6 +78,10 @@ class AuditReport(_Part):
     columns: tuple[ColumnFacts, ...] = Field(description="the most telling first")
     split: dict[str, Any] = Field(description="name -> fact about the split")
     statistics: dict[str, Any] = Field(description="`stats_report.json`: what the rows are")
+    shortcuts: tuple[Shortcut, ...] = ()
+    shift: tuple[ColumnShift, ...] = Field((), description="the furthest apart first")
+    leak: LeakMeter | None = None
+    provenance: Origin | None = Field(None, description="what made these numbers; the seed is the split's")
 
     @property
     def failed(self) -> int:

@@ -124,8 +124,10 @@ def audit(recipe: RecipeFile, sets: Sets = None, json: Json = False) -> None:
     if json:
         emit_json(report)
     else:
-        rows = [(f.severity, f.name, f.message, f.action) for f in report.findings]
-        emit_table("Audit", ["severity", "check", "what was found", "what to do"], rows)
+        rows = [
+            (f.severity, f.name, f.message + (f"\n→ {f.action}" if f.action else "")) for f in report.findings
+        ]
+        emit_table("Audit", ["severity", "check", "what was found → what to do"], rows)
     if report.failed:
         raise CheckFailed(f"the audit found {report.failed} error(s)")
 

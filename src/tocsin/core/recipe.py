@@ -39,6 +39,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class SourceSection(Section):
+    """Where files come from."""
+
+    licence: str = Field(min_length=1, description="what may be done with the rows")
+    origin: Literal["real", "made"] = Field(description="measured or written by people, or made by a program")
+    url: str | None = Field(None, description="where they were published")
+
+
 class DataSection(Section):
     """Which rows are read, and how many bad ones are tolerated."""
 
@@ -55,6 +63,9 @@ class DataSection(Section):
     limit: Count | None = Field(
         None, description="read at most so many rows a file, drawn evenly; null reads all"
     )
+    sources: dict[str, SourceSection] = Field(
+        default_factory=dict, description="file name or glob -> licence, origin (real or made), url"
+    )
 
 
 class SplitSection(Section):
@@ -65,6 +76,10 @@ class SplitSection(Section):
     near_duplicates: bool = Field(True, description="keep near-duplicate rows on one side")
     digits: int = Field(
         3, ge=1, le=9, description="significant digits at which two numeric rows count as near-duplicates"
+    )
+    text: tuple[str, ...] | Literal["auto"] = Field(
+        "auto",
+        description="columns of free text, compared by likeness; `auto` takes those of 40 letters and more",
     )
     group: str | None = Field(None, description="column whose equal values stay on one side")
     time: str | None = Field(None, description="column to split on in time: the newest rows are the test")
@@ -178,6 +193,9 @@ class EvaluationSection(Section):
     )
     smallest_difference: float = Field(
         0.01, gt=0, lt=1, description="a difference in ROC-AUC or recall below it is of no interest"
+    )
+    prior: float | None = Field(
+        None, gt=0, lt=1, description="share of positives where the model will be used; null is unknown"
     )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind each interval")
     baselines: tuple[Literal["majority", "stump", "logistic", "lightgbm"], ...] = Field(

@@ -1,7 +1,7 @@
 """Near-duplicates: which rows must stay on one side of a split, because they say the same.
 
 Every kind of likeness is one array of keys per row, and rows that share a key in any of them are one cluster:
-rounded rows and groups here; the bands of a MinHash over text would be further arrays. Shapes: N rows.
+rounded rows, free texts that are alike, groups. Shapes: N rows.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ import numpy as np
 
 from tocsin.core.types import Columns
 from tocsin.data.fingerprint import row_keys
+from tocsin.data.minhash import cluster_texts
+from tocsin.data.texts import Wanted, find_texts, join_texts
 
 _LEAST = -330
 _POWERS = np.array([float(f"1e{k}") for k in range(_LEAST, 312)])
@@ -17,12 +19,17 @@ _FLOOR = -280
 """Decimal exponent below which numbers are rounded as if they were that large."""
 
 
-def near_duplicates(columns: Columns, digits: int) -> np.ndarray:
+def near_duplicates(columns: Columns, digits: int, text: Wanted = "auto") -> np.ndarray:
     """Return keys, uint64 [N]: equal where rows agree with numbers rounded to `digits` significant digits.
 
-    A copy whose numbers were jittered is missed where one of them crosses a rounding boundary.
+    Where there are columns of free text, rows whose texts are near-duplicates have equal keys too, whatever their
+    other fields say. A copy whose numbers were jittered is missed where one of them crosses a rounding boundary.
     """
-    return row_keys({k: v if v.dtype == object else round_significant(v, digits) for k, v in columns.items()})
+    alike = {k: v if v.dtype == object else round_significant(v, digits) for k, v in columns.items()}
+    keys, texts = row_keys(alike), find_texts(columns, text)
+    if not texts:
+        return keys
+    return connect([keys, cluster_texts(join_texts(columns, texts))], len(keys)).astype(np.uint64)
 
 
 def round_significant(values: np.ndarray, digits: int) -> np.ndarray:

@@ -14,4 +14,4 @@ from tocsin.data.fingerprint import text_keys
 def dependent_rows(dataset: Dataset, section: SplitSection) -> np.ndarray:
     """Return the group of each row, int64 [N]: near-duplicates, and rows of one declared group, share one."""
     declared = [] if dataset.group is None else [text_keys(dataset.group)]
-    return connect([near_duplicates(dataset.columns, section.digits), *declared], len(dataset))
+    return connect([near_duplicates(dataset.columns, section.digits, section.text), *declared], len(dataset))

@@ -34,6 +34,8 @@ class Fold:
     """sha256 over fields, ids, labels, contents and this division."""
     facts: Mapping[str, Any]
     """What was done, ready for JSON: counts, `naive_overlap`, `overlap`, and whatever had to give way."""
+    likeness: np.ndarray | None = None
+    """[N, then the rows of the official test] clusters of near-duplicates and groups, kept to or not."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def split(dataset: Dataset, section: SplitSection, official_test: Dataset | None
 def _survey(dataset: Dataset, section: SplitSection, official: Dataset | None) -> _Ground:
     everything = [dataset] if official is None else [dataset, official]
     columns = {k: np.concatenate([d.columns[k] for d in everything]) for k in dataset.columns}
-    near, size = near_duplicates(columns, section.digits), len(dataset)
+    near, size = near_duplicates(columns, section.digits, section.text), len(dataset)
     groups = _groups(everything, section)
     likeness = connect([near, *groups], len(near))
     kept = [key[:size] for key in ([near, *groups] if section.near_duplicates else groups)]
@@ -241,7 +243,7 @@ def _fold(name: str, ground: _Ground, sides: np.ndarray, test: np.ndarray, facts
         "overlap": _overlap(ground, np.concatenate([train, valid]), test),
         "test_fingerprint": content_fingerprint(last.take(test)) if len(test) else None,
         **facts,
-    })  # fmt: skip
+    }, ground.likeness)  # fmt: skip
 
 
 def _size(ground: _Ground) -> str:

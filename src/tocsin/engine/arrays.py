@@ -13,12 +13,16 @@ import torch
 from torch import Tensor
 
 from tocsin.core.errors import InputError
+from tocsin.core.promise import promised
 from tocsin.core.types import Arrays
 from tocsin.engine.batch import Batch
 from tocsin.engine.generators import make_generator
 
 Transform = Callable[[Batch, torch.Generator], Batch]
-"""Masks or augments one batch; draws only from the generator it is given, made from (seed, epoch, index)."""
+"""Masks or augments one batch; draws only from the generator it is given, made from (seed, epoch, index).
+
+It has a `promise` about labels and spans (`core/promise.py`), or no batch is made with it.
+"""
 
 
 @dataclass
@@ -43,6 +47,8 @@ class ArrayBatches:
     _order: tuple[int, Tensor] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.transform is not None:
+            promised(self.transform)
         self._rows = _common_rows({**self.inputs, **{f"target {k}": v for k, v in self.targets.items()}})
         terms = np.ones(self._rows) if self.terms is None else self.terms
         self._whole = Batch(

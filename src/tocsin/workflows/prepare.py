@@ -1,12 +1,13 @@
 """From a recipe to rows that are read, checked, split and encoded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tocsin.audit.findings import AuditReport
 from tocsin.core.detector import Detector, Encoder, Schema
 from tocsin.core.plugins import load_detector
 from tocsin.core.recipe import Recipe
@@ -33,6 +34,8 @@ class Prepared:
     """The rows of `data.test`, or None when the test is cut from the dataset."""
     unlabelled: Dataset | None
     folds: tuple[Fold, ...]
+    audits: dict[str, AuditReport] = field(default_factory=dict, repr=False)
+    """Fingerprint of a fold -> its audit, once it was made."""
 
     def test(self, fold: Fold) -> Dataset:
         """Return the test rows of a fold."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from tocsin.artifact.open import open_artifact
 from tocsin.audit.baselines import fit_baselines
-from tocsin.audit.tables import audit
 from tocsin.core.durable import write_json, write_text
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.recipe import Recipe
@@ -21,6 +20,7 @@ from tocsin.data.splits import Fold
 from tocsin.metrics.comparison import Scores, Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.metrics.thresholds import check_negatives
+from tocsin.workflows.audit import audit_fold
 from tocsin.workflows.members import Job, Member, Parts, augmented_rows, encode_parts, fit_member
 from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
@@ -140,7 +140,7 @@ def _check_operation(prepared: Prepared, fold: Fold) -> None:
 
 
 def _run(prepared: Prepared, fold: Fold, job: Job, options: TrainOptions, tell: Tell) -> RunResult:
-    findings = audit(prepared.dataset, fold, prepared.official)
+    findings = audit_fold(prepared, fold)
     write_json(job.folder / "audit.json", findings)
     write_json(job.folder / "split.json", {"fingerprint": fold.fingerprint, "facts": fold.facts})
     parts = encode_parts(prepared, fold, job.recipe)

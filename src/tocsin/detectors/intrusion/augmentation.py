@@ -6,10 +6,13 @@ Shape legend: B rows, N numeric features, C categorical features, F = N + C.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from tocsin.core.promise import Promise, join_promises, promised
 from tocsin.detectors.intrusion.model import HIDDEN
 from tocsin.engine.arrays import Transform
 from tocsin.engine.batch import Batch
@@ -27,6 +30,7 @@ class MaskFeatures:
     Source: Devlin et al. 2019, "BERT", section 3.1, on cells in place of words; always hidden, never swapped.
     """
 
+    promise: ClassVar[Promise] = Promise(labels="kept", spans="none")
     share: float
     numeric: int
     """How many numeric features the trunk sees: 0 for the TabTransformer."""
@@ -54,6 +58,7 @@ class HideFeatures:
     Each row draws its own share between 0 and twice `share`.
     """
 
+    promise: ClassVar[Promise] = Promise(labels="kept", spans="none")
     share: float
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
@@ -74,6 +79,7 @@ class MixOutliers:
     outliers made as in Shi and Horvath 2006, "Unsupervised Learning with Random Forest Predictors".
     """
 
+    promise: ClassVar[Promise] = Promise(labels="remade", spans="none")
     share: float
     cells: float
     """Each outlier draws the share of its cells that change between 0 and this."""
@@ -106,6 +112,11 @@ class Chain:
     """Several transforms, one after the other."""
 
     transforms: tuple[Transform, ...]
+
+    @cached_property
+    def promise(self) -> Promise:
+        """What all of them promise together."""
+        return join_promises(promised(transform) for transform in self.transforms)
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Apply each to the result of the one before."""

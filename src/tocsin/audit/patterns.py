@@ -1,0 +1,141 @@
+"""Patterns of secrets and of personal data, with their checksums, and text that was decoded wrongly.
+
+Few and precise: what has a checksum is checked, and documented example values do not count.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+IBAN_LENGTHS = {
+    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "BY": 28,
+    "CH": 21, "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18,
+    "FO": 18, "FR": 27, "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28, "HR": 21, "HU": 28, "IE": 22,
+    "IL": 23, "IQ": 23, "IS": 26, "IT": 27, "JO": 30, "KW": 30, "KZ": 20, "LB": 28, "LC": 32, "LI": 21, "LT": 20,
+    "LU": 20, "LV": 21, "MC": 27, "MD": 24, "ME": 22, "MK": 19, "MR": 27, "MT": 31, "MU": 30, "NL": 18, "NO": 15,
+    "PK": 24, "PL": 28, "PS": 29, "PT": 25, "QA": 29, "RO": 24, "RS": 22, "SA": 24, "SE": 24, "SI": 19, "SK": 24,
+    "SM": 27, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20,
+}  # fmt: skip
+"""Country -> characters of an IBAN. Source: SWIFT, "IBAN Registry"."""
+CARD_LENGTHS = {"2": 16, "3": 15, "4": 16, "5": 16, "6": 16}
+"""First digit of a payment card -> digits. Source: ISO/IEC 7812 and the issuers' ranges."""
+
+
+def _always(_: str) -> bool:
+    return True
+
+
+def is_card(text: str) -> bool:
+    """Tell whether digits are a payment card number: issuer's range, length, and the Luhn checksum."""
+    digits = [int(c) for c in text if c.isdigit()]
+    if len(digits) != CARD_LENGTHS.get(str(digits[0])) or len(set(digits)) < 2:
+        return False
+    if digits[0] == 3 and digits[1] not in (4, 7):
+        return False
+    return sum(sum(divmod(2 * d, 10)) if i % 2 else d for i, d in enumerate(reversed(digits))) % 10 == 0
+
+
+def is_iban(text: str) -> bool:
+    """Tell whether text starts with an IBAN: as long as its country's are, and remainder 1 after division by 97."""
+    plain = re.sub(r"\s", "", text)
+    length = IBAN_LENGTHS.get(plain[:2], len(plain) + 1)
+    if len(plain) < length:
+        return False
+    return int("".join(str(int(c, 36)) for c in plain[4:length] + plain[:4])) % 97 == 1
+
+
+def is_token(text: str) -> bool:
+    """Tell whether text is a JSON web token: its first part is the JSON of a header with an algorithm."""
+    head = text.partition(".")[0]
+    try:
+        found = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    except (ValueError, binascii.Error):
+        return False
+    return isinstance(found, dict) and "alg" in found
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One kind of thing that should not be in the rows."""
+
+    kind: str
+    expression: re.Pattern[str]
+    hint: str
+    """A text without it does not match: quicker to look for."""
+    check: Callable[[str], bool] = _always
+
+    def find(self, text: str) -> Iterator[str]:
+        """Yield what matches and passes its check."""
+        if self.hint in text:
+            yield from (match[0] for match in self.expression.finditer(text) if self.check(match[0]))
+
+
+SECRETS = (
+    Pattern(
+        "AWS key id", re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"), "IA", lambda t: not t.endswith("EXAMPLE")
+    ),
+    Pattern(
+        "private key",
+        re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s:,-]{64,}"),
+        "PRIVATE KEY",
+    ),
+    Pattern("JSON web token", re.compile(r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}"), "eyJ", is_token),
+    Pattern("GitHub token", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36}\b"), "gh"),
+    Pattern("GitHub token", re.compile(r"\bgithub_pat_\w{82}\b"), "github_pat_"),
+    Pattern("Google API key", re.compile(r"\bAIza[\w-]{35}(?![\w-])"), "AIza"),
+    Pattern("Slack token", re.compile(r"\bxox[abprs]-\d{8,}-[\w-]{16,}"), "xox"),
+    Pattern("Stripe key", re.compile(r"\b[rs]k_live_[A-Za-z0-9]{20,}\b"), "k_live_"),
+)
+PERSONAL = (
+    Pattern(
+        "e-mail address",
+        re.compile(
+            r"\b[\w.+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}\b"
+        ),
+        "@",
+        lambda t: (
+            not re.search(
+                r"@(?:.*\.)?(?:example\.\w+|[\w-]+\.(?:example|test|invalid))$|@localhost", t.lower()
+            )
+        ),
+    ),
+    Pattern("IBAN", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), "", is_iban),
+    Pattern("payment card", re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d-])"), "", is_card),
+)
+
+_RUN = re.compile(r"[\u00c2-\u00f4][\u0080-\u024f\u02c6\u02dc\u2010-\u203a\u20ac\u2122\u00a0-\u00bf]+")
+_PLAUSIBLE = re.compile(
+    "^[\u00a0-\u017f\u0386-\u03ce\u0401-\u045f\u2010-\u203a\u20ac\u2122\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7af\uff01-\uff5e\U0001f300-\U0001faff]+$"
+)
+_CP1252 = {ord(bytes([b]).decode("cp1252", "ignore") or chr(b)): b for b in range(128, 256)} | {
+    b: b for b in range(128, 256)
+}
+
+
+def find_mojibake(text: str) -> str | None:
+    """Return characters that were decoded wrongly: UTF-8 read as Windows-1252 or Latin-1, or lost for good."""
+    if text.isascii():
+        return None
+    if "\ufffd" in text:
+        return "\ufffd"
+    return next((match[0] for match in _RUN.finditer(text) if _was_utf8(match[0])), None)
+
+
+def _was_utf8(run: str) -> bool:
+    """Tell whether these characters, as the bytes that they were, are UTF-8 of letters that people write."""
+    raw = bytes(_CP1252[ord(c)] for c in run if ord(c) in _CP1252)
+    if len(raw) != len(run):
+        return False
+    try:
+        meant = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return _PLAUSIBLE.fullmatch(meant) is not None
+
+
+def redact(text: str) -> str:
+    """Return a secret so that it can be found again, not used: its first letters and its length."""
+    return f"{text[:4]}… ({len(text)} characters)"
