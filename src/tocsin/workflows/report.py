@@ -88,12 +88,13 @@ def _write_page(folder: Path, template: str, figures: Mapping[str, Figure], fact
         write_bytes(folder / "reports" / "figures" / f"{name}.png", image)
     inline = {name: "data:image/png;base64," + b64encode(image).decode() for name, image in images.items()}
     words = {"words": METRIC_WORDS, "category": CATEGORY, "novelty": NOVELTY, "figures": inline}
-    page = _environment().get_template(template).render(**facts, **words)
+    page = page_environment().get_template(template).render(**facts, **words)
     write_text(folder / PAGE, page)
     return folder / PAGE
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return the templates of the pages, with their filters."""
     environment = Environment(
         loader=PackageLoader("tocsin.workflows"),
         autoescape=select_autoescape(["html.j2"]),

@@ -18,7 +18,7 @@ def check_accuracy(known: Known) -> Answer:
     if found is None:
         return not_yet("there is no accuracy", EVALUATION)
     problems = [] if found > ACCURACY else [f"accuracy {found:.3f}, above {ACCURACY:g} is asked for"]
-    return decide(problems, f"accuracy {found:.3f}", EVALUATION, accuracy=found)
+    return decide(problems, f"accuracy {found:.3f}", EVALUATION, facts={"accuracy": found})
 
 
 def check_audit(known: Known) -> Answer:
@@ -27,7 +27,12 @@ def check_audit(known: Known) -> Answer:
         return not_yet("there is no audit")
     errors = [f["name"] for f in known.audit["findings"] if f["severity"] == "error"]
     problems = [f"the audit found errors: {', '.join(errors)}"] if errors else []
-    return decide(problems, f"no error among {len(known.audit['findings'])} findings", AUDIT, errors=len(errors))
+    return decide(
+        problems,
+        f"no error among {len(known.audit['findings'])} findings",
+        AUDIT,
+        facts={"errors": len(errors)},
+    )
 
 
 def check_latency(known: Known) -> Answer:
@@ -46,7 +51,9 @@ def check_examples(known: Known) -> Answer:
     rows = known.manifest.data.get("rows", 0)
     problems = [f"{rows:,} examples, {EXAMPLES:,} are asked for"] if rows < EXAMPLES else []
     seed = known.manifest.provenance.seed
-    return decide(problems, f"{rows:,} examples, seed {seed}", "manifest.json", rows=rows, seed=seed)
+    return decide(
+        problems, f"{rows:,} examples, seed {seed}", "manifest.json", facts={"rows": rows, "seed": seed}
+    )
 
 
 def check_training(known: Known) -> Answer:
@@ -62,11 +69,15 @@ def check_training(known: Known) -> Answer:
 def check_superiority(known: Known) -> Answer:
     """C31: the model is better than the trivial baseline."""
     found = [
-        c for c in known.evaluation.get("comparisons", ()) if (c["other"], c["metric"]) == ("majority", "roc_auc")
+        c
+        for c in known.evaluation.get("comparisons", ())
+        if (c["other"], c["metric"]) == ("majority", "roc_auc")
     ]
     if not found:
         return not_yet("it was not compared with always giving the same answer", EVALUATION)
-    problems = [] if found[0]["verdict"] == "better" else ["it is not better than always giving the same answer"]
+    problems = (
+        [] if found[0]["verdict"] == "better" else ["it is not better than always giving the same answer"]
+    )
     return decide(problems, "better than always giving the same answer", EVALUATION)
 
 
@@ -79,7 +90,7 @@ def check_coverage(known: Known) -> Answer:
     share = sum(s["positives"] for s in kinds if not s["too_few"]) / positives
     problems = [f"{share:.1%} of the positives lie in slices with enough rows"] if share < COVERED else []
     good = f"{share:.1%} of the positives lie in {len(kinds)} slices with enough rows"
-    return decide(problems, good, EVALUATION, share=share)
+    return decide(problems, good, EVALUATION, facts={"share": share})
 
 
 def check_card(known: Known) -> Answer:
@@ -96,20 +107,21 @@ def check_signature(known: Known) -> Answer:
         return failed("nobody signed it: train with --key", "manifest.json")
     if known.signed_by is None:
         return not_yet("it is signed; give the public key with --key to check by whom", "manifest.sig")
-    return passed(f"signed by {known.signed_by[:16]}", "manifest.sig", signed_by=known.signed_by)
+    return passed(f"signed by {known.signed_by[:16]}", "manifest.sig", facts={"signed_by": known.signed_by})
 
 
 def check_environment(known: Known) -> Answer:
     """D24: what trained it is named with exact versions."""
     made = known.manifest.provenance
     listed = {
-        part["name"]: part.get("version") for part in json.loads(known.files.get(BOM, b"{}")).get("components", ())
+        part["name"]: part.get("version")
+        for part in json.loads(known.files.get(BOM, b"{}")).get("components", ())
     }
     loose = [name for name, version in made.packages.items() if listed.get(name) != version]
     problems = [] if made.packages else ["no package version is recorded"]
     problems += [f"the bill of materials does not pin {', '.join(loose)}"] if loose else []
     good = f"Python {made.python_version} and {len(made.packages)} packages with exact versions"
-    return decide(problems, good, BOM, packages=len(made.packages))
+    return decide(problems, good, BOM, facts={"packages": len(made.packages)})
 
 
 def check_holes(known: Known) -> Answer:
@@ -128,7 +140,9 @@ CHECKS = (
     Check("C29", "At least 5,000 examples, with a seed", check_examples),
     Check("C30", "The loss converges", check_training),
     Check("C31", "It beats the trivial baseline", check_superiority),
-    Check("C32", "Load test, alerting and cost are documented", later("comes with monitoring and deployment")),
+    Check(
+        "C32", "Load test, alerting and cost are documented", later("comes with monitoring and deployment")
+    ),
     Check("D24-slices", "Slices are covered", check_coverage),
     Check("D24-card", "A model card is there", check_card),
     Check("D24-signed", "The artifact is signed", check_signature),

@@ -14,8 +14,11 @@ from tocsin.core.types import field_names, is_numeric
 
 SCHEMA = "schema.json"
 DENIED_WORDS = frozenset(
-    "id ids uid uuid guid ip ipv4 ipv6 mac address addr host hostname user username email phone name surname"
-    " gender sex race ethnicity religion nationality birth birthday age ssn timestamp date licence license".split()
+    [
+        *("id", "ids", "uid", "uuid", "guid", "ip", "ipv4", "ipv6", "mac", "address", "addr", "hostname"),
+        *("user", "username", "email", "phone", "surname", "ssn", "birth", "birthday", "age"),
+        *("gender", "sex", "race", "ethnicity", "religion", "nationality", "timestamp", "licence", "license"),
+    ]
 )
 """Words that no feature of a row may be named by: identifiers, clocks, protected attributes, personal data."""
 WORDS = re.compile(r"[a-z0-9]+")
@@ -40,7 +43,9 @@ def check_schema(known: Known) -> Answer:
     if refused:
         problems.append(f"{len(refused)} golden samples do not fit the schema")
     good = f"{len(field_names(known.sample))} fields, frozen; unknown fields and wrong types are refused"
-    return decide(problems, good, SCHEMA, fields=len(field_names(known.sample)), accepted=accepted)
+    return decide(
+        problems, good, SCHEMA, facts={"fields": len(field_names(known.sample)), "accepted": accepted}
+    )
 
 
 def _broken(known: Known) -> Iterator[tuple[str, Facts]]:
@@ -73,13 +78,15 @@ def check_benefit(known: Known) -> Answer:
         if found[kind]
     ]
     if problems:
-        return failed("; ".join(problems), "importance", **counts)
+        return failed("; ".join(problems), "importance", facts=counts)
     if not found["labelled"]:
-        return not_yet("no feature is dead; give labelled rows with --data to see if each helps", "importance")
+        return not_yet(
+            "no feature is dead; give labelled rows with --data to see if each helps", "importance"
+        )
     unproved = [f["name"] for f in found["features"] if not (f["low"] is not None and f["low"] > 0)]
     words = f"none is dead or harmful on {found['rows']:,} rows"
     words += f"; not shown to help by itself: {', '.join(unproved)}" if unproved else ""
-    return decide([], words, "importance", **counts, unproved=unproved)
+    return decide([], words, "importance", facts={**counts, "unproved": unproved})
 
 
 def check_cost(known: Known) -> Answer:
@@ -91,7 +98,7 @@ def check_cost(known: Known) -> Answer:
     most = max(f["milliseconds"] for f in found["features"])
     problems = [f"{', '.join(dear)}: above {COST_BUDGET_MS:g} ms a row"] if dear else []
     good = f"the dearest of {len(found['features'])} features costs {most:.3f} ms a row"
-    return decide(problems, good, "cost", dearest_ms=most, budget_ms=COST_BUDGET_MS)
+    return decide(problems, good, "cost", facts={"dearest_ms": most, "budget_ms": COST_BUDGET_MS})
 
 
 def check_denylist(known: Known) -> Answer:
@@ -103,7 +110,7 @@ def check_denylist(known: Known) -> Answer:
     problems = [f"the field {name} is named like an identifier or a protected attribute" for name in bad]
     problems += [f"the field {name} is a denied column: {reason}" for name, reason in found.items()]
     good = f"{len(names)} fields, none of {len(denied)} denied columns among them"
-    return decide(problems, good, SCHEMA, fields=len(names), denied=len(denied))
+    return decide(problems, good, SCHEMA, facts={"fields": len(names), "denied": len(denied)})
 
 
 def _plain(name: str) -> str:
@@ -166,12 +173,14 @@ def check_addition(known: Known) -> Answer:
     if found is None:
         return not_yet("adding a feature was not tried")
     if not found["reads_fields"]:
-        return not_yet("the encoder does not read fields one by one: adding one is a person's work", "addition")
+        return not_yet(
+            "the encoder does not read fields one by one: adding one is a person's work", "addition"
+        )
     problems = [] if found["reached"] else ["a field added to the sample does not reach the encoder"]
     if found["seconds"] > ADD_SECONDS:
         problems.append(f"adding a field took {found['seconds']:.1f} s, {ADD_SECONDS:g} are allowed")
     good = f"a field added to the sample reached schema and encoder in {found['seconds']:.2f} s"
-    return decide(problems, good, "addition", seconds=found["seconds"])
+    return decide(problems, good, "addition", facts={"seconds": found["seconds"]})
 
 
 def check_coverage(known: Known) -> Answer:
@@ -181,7 +190,7 @@ def check_coverage(known: Known) -> Answer:
         return not_yet("give `coverage json` of the tests: --evidence D7=coverage.json")
     problems = [] if found["share"] >= COVERED else [f"tests reach {found['share']:.1%} of the feature code"]
     good = f"tests reach {found['share']:.1%} of {found['statements']:,} statements of the feature code"
-    return decide(problems, good, "D7", share=found["share"], needed=COVERED)
+    return decide(problems, good, "D7", facts={"share": found["share"], "needed": COVERED})
 
 
 CHECKS = (

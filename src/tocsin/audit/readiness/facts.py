@@ -1,20 +1,21 @@
 """What the executors know about an artifact, and how they answer."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal
 
 from tocsin.artifact.manifest import RECIPE, Manifest
-from tocsin.core.recipe import Recipe
-from tocsin.core.recipes import parse_recipe
 from tocsin.core.types import Sample
+from tocsin.core.yaml_text import parse_mapping
 
-SEALED = "artifact/"
-"""How evidence that lies in the artifact is named."""
+SEALED, EVIDENCE = "artifact/", "evidence/"
+"""What the names of sealed files and of measured evidence begin with."""
 
 Facts = Mapping[str, Any]
+NONE: Facts = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ class Known:
         return self.sealed("audit.json")
 
     @cached_property
-    def recipe(self) -> Recipe[Any]:
-        """The resolved recipe."""
-        return parse_recipe(self.files[RECIPE].decode(), RECIPE)
+    def recipe(self) -> Facts:
+        """The resolved recipe as it was sealed: keys that recipes gained since are not in it."""
+        found: Facts = parse_mapping(self.files[RECIPE].decode(), RECIPE)[0]
+        return found
 
     @cached_property
     def golden(self) -> list[Facts]:
@@ -102,26 +104,26 @@ class Check:
     execute: Executor
 
 
-def passed(message: str, *sources: str, score: float = 1.0, **facts: object) -> Answer:
-    """Answer that the condition holds."""
-    return Answer("passed", message, sources, dict(facts), score)
+def passed(message: str, *sources: str, score: float = 1.0, facts: Facts = NONE) -> Answer:
+    """Answer that the condition holds; with a score of 0.5, that it holds in part."""
+    return Answer("passed", message, sources, facts, score)
 
 
-def failed(message: str, *sources: str, **facts: object) -> Answer:
+def failed(message: str, *sources: str, facts: Facts = NONE) -> Answer:
     """Answer that the condition does not hold."""
-    return Answer("failed", message, sources, dict(facts))
+    return Answer("failed", message, sources, facts)
 
 
-def not_yet(message: str, *sources: str, **facts: object) -> Answer:
+def not_yet(message: str, *sources: str, facts: Facts = NONE) -> Answer:
     """Answer that nothing shows whether the condition holds."""
-    return Answer("not yet", message, sources, dict(facts))
+    return Answer("not yet", message, sources, facts)
 
 
-def decide(problems: list[str], good: str, *sources: str, **facts: object) -> Answer:
+def decide(problems: Sequence[str], good: str, *sources: str, facts: Facts = NONE) -> Answer:
     """Pass where there is no problem, else fail with all of them."""
-    return (
-        failed("; ".join(problems), *sources, **facts) if problems else passed(good, *sources, **facts)
-    )
+    if problems:
+        return failed("; ".join(problems), *sources, facts=facts)
+    return passed(good, *sources, facts=facts)
 
 
 def later(message: str) -> Executor:

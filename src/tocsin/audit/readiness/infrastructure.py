@@ -19,7 +19,9 @@ def check_reproduction(known: Known) -> Answer:
         return failed("the second artifact is a copy of the first: that shows nothing", "I1")
     if known.manifest.provenance.trained_on == "gpu":
         gap = found["largest_difference"]
-        problems = [] if gap <= REBUILT_GPU else [f"probabilities differ by {gap:.2e}, {REBUILT_GPU:g} allowed"]
+        problems = (
+            [] if gap <= REBUILT_GPU else [f"probabilities differ by {gap:.2e}, {REBUILT_GPU:g} allowed"]
+        )
         return decide(problems, f"trained twice on a GPU, probabilities differ by {gap:.2e}", "I1")
     differing = found["differing_files"]
     problems = [f"trained twice, {', '.join(differing)} differ"] if differing else []
@@ -41,9 +43,17 @@ def _judge_tests(known: Known, line: str, what: str) -> Answer:
     if found is None:
         return not_yet(f"give the JUnit report of the tests: --evidence {line}=junit.xml")
     if not found["tests"]:
-        return failed(f"the report holds no test of the {what}", line, looked_for=found["looked_for"])
-    problems = [f"{len(found['failed'])} of {found['tests']} failed: {found['failed'][0]}"] if found["failed"] else []
-    return decide(problems, f"{found['tests']} tests of the {what} passed", line, tests=found["tests"])
+        return failed(
+            f"the report holds no test of the {what}", line, facts={"looked_for": found["looked_for"]}
+        )
+    problems = (
+        [f"{len(found['failed'])} of {found['tests']} failed: {found['failed'][0]}"]
+        if found["failed"]
+        else []
+    )
+    return decide(
+        problems, f"{found['tests']} tests of the {what} passed", line, facts={"tests": found["tests"]}
+    )
 
 
 def check_gate(known: Known) -> Answer:
@@ -65,7 +75,7 @@ def check_gate(known: Known) -> Answer:
             f"it flags {rate['value']:.2%} of normal test rows, {point['max_false_positive_rate']:.2%} was asked for"
         )
     good = "it beats guessing and one column, and keeps its false-positive rate; no champion was compared"
-    return decide(problems, good, EVALUATION, false_positive_rate=rate["value"])
+    return decide(problems, good, EVALUATION, facts={"false_positive_rate": rate["value"]})
 
 
 def check_trace(known: Known) -> Answer:
@@ -73,9 +83,13 @@ def check_trace(known: Known) -> Answer:
     found = known.facts("trace")
     if found is None:
         return not_yet("no sample was followed through the model")
-    problems = [] if found["agrees"] else ["the steps of one sample do not end in the verdict that it is given"]
+    problems = (
+        [] if found["agrees"] else ["the steps of one sample do not end in the verdict that it is given"]
+    )
     stages = " → ".join(found["stages"])
-    return decide(problems, f"one sample is traced: {stages}", "trace", probability=found["probability"])
+    return decide(
+        problems, f"one sample is traced: {stages}", "trace", facts={"probability": found["probability"]}
+    )
 
 
 def check_rollback(known: Known) -> Answer:
@@ -93,7 +107,9 @@ def check_rollback(known: Known) -> Answer:
     if not found["error"] and not found["is_back"]:
         problems.append("the alias does not name the version before")
     good = f"back in {found['seconds']:.2f} s, {found['requests']} requests answered meanwhile, none failed"
-    return decide(problems, good, "rollback", seconds=found["seconds"], requests=found["requests"])
+    return decide(
+        problems, good, "rollback", facts={"seconds": found["seconds"], "requests": found["requests"]}
+    )
 
 
 CHECKS = (

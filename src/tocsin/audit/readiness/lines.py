@@ -7,7 +7,7 @@ from time import perf_counter
 
 from tocsin.audit.readiness import criteria, data, infrastructure, model, monitoring
 from tocsin.audit.readiness.attestations import Attestation
-from tocsin.audit.readiness.facts import SEALED, Answer, Check, Known
+from tocsin.audit.readiness.facts import EVIDENCE, SEALED, Answer, Check, Known
 from tocsin.audit.readiness.gates import Gate, show_gates
 from tocsin.audit.scorecard import ATTESTED, EvidenceFile, Line, Section
 from tocsin.core.durable import json_bytes, jsonable
@@ -35,8 +35,6 @@ class Making:
     attestations: Sequence[Attestation] = ()
     attested: EvidenceFile | None = None
     """The file that holds the attestations."""
-    folder: str = "evidence"
-    """Where the evidence files lie, beside the scorecard."""
 
 
 def make_lines(known: Known, making: Making) -> tuple[Line, ...]:
@@ -44,7 +42,11 @@ def make_lines(known: Known, making: Making) -> tuple[Line, ...]:
     gates: tuple[Section, tuple[Check, ...]] = ("gates", show_gates(making.gates))
     extra: tuple[Section, tuple[Check, ...]] = ("criteria", criteria.CHECKS)
     groups = (*TESTS.items(), gates, extra)
-    return tuple(_attest(_make(known, check, section, making), making) for section, checks in groups for check in checks)
+    return tuple(
+        _attest(_make(known, check, section, making), making)
+        for section, checks in groups
+        for check in checks
+    )
 
 
 def _make(known: Known, check: Check, section: Section, making: Making) -> Line:
@@ -60,18 +62,18 @@ def _make(known: Known, check: Check, section: Section, making: Making) -> Line:
         score=answer.score,
         message=answer.message,
         facts=jsonable(answer.facts),
-        evidence=tuple(_evidence(known, answer, making.folder)),
+        evidence=tuple(_evidence(known, answer)),
         command=making.command,
         duration_seconds=round(seconds + sum(measured), 6),
         commit=making.commit,
     )
 
 
-def _evidence(known: Known, answer: Answer, folder: str) -> Iterator[EvidenceFile]:
+def _evidence(known: Known, answer: Answer) -> Iterator[EvidenceFile]:
     for source in answer.sources:
         if source in known.measured:
             content = evidence_bytes(known, source)
-            yield EvidenceFile(file=f"{folder}/{source}.json", sha256=sha256(content).hexdigest())
+            yield EvidenceFile(file=f"{EVIDENCE}{source}.json", sha256=sha256(content).hexdigest())
         elif source in known.files:
             yield EvidenceFile(file=SEALED + source, sha256=sha256(known.files[source]).hexdigest())
 

@@ -1,15 +1,17 @@
 """M1 to M7: the model's specification, what it has to beat, and whom it serves worse."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 import numpy as np
 from scipy.stats import binom
 
 from tocsin.artifact.manifest import RECIPE
 from tocsin.audit.readiness.facts import Answer, Check, Facts, Known, decide, failed, later, not_yet, passed
+from tocsin.core.durable import json_bytes
 from tocsin.core.plugins import load_detector
 from tocsin.core.recipe_keys import flatten
-from tocsin.core.recipes import load_default, recipe_sha256
+from tocsin.core.recipes import load_default
 
 EVALUATION = "evaluation.json"
 SIMPLER = frozenset({"logistic", "lightgbm"})
@@ -25,30 +27,31 @@ GAP = 0.1
 def check_specification(known: Known) -> Answer:
     """M1: the recipe is the one that was named, and the code that it ran on is in a commit."""
     made = known.manifest.provenance
-    facts: dict[str, object] = {"recipe_sha256": made.recipe_sha256, "commit": made.git_commit}
-    if recipe_sha256(known.recipe) != made.recipe_sha256:
-        return failed("the sealed recipe is not the one that the numbers came from", RECIPE, **facts)
+    facts: Facts = {"recipe_sha256": made.recipe_sha256, "commit": made.git_commit}
+    if sha256(json_bytes(known.recipe)).hexdigest() != made.recipe_sha256:
+        return failed("the sealed recipe is not the one that the numbers came from", RECIPE, facts=facts)
     if made.git_commit is None:
-        return not_yet("it was trained outside a repository: nothing shows which code it was", RECIPE, **facts)
+        return not_yet(
+            "it was trained outside a repository: nothing shows which code it was", RECIPE, facts=facts
+        )
     if made.git_dirty is not False:
-        return failed("it was trained on changes that are in no commit", RECIPE, **facts)
+        return failed("it was trained on changes that are in no commit", RECIPE, facts=facts)
     review = known.facts("review") or {}
     if review.get("reviewed_by"):
         by = ", ".join(review["reviewed_by"])
-        return passed(f"recipe and commit are known, reviewed by {by}", RECIPE, "review", **facts)
+        return passed(f"recipe and commit are known, reviewed by {by}", RECIPE, "review", facts=facts)
     words = "recipe and commit are known; the commit carries no Reviewed-by line"
-    return passed(words, RECIPE, score=0.5, **facts)
+    return passed(words, RECIPE, score=0.5, facts=facts)
 
 
 def check_tuning(known: Known) -> Answer:
     """M3: which settings were ever varied. There is no search yet, so this never passes."""
-    recipe = known.recipe
-    default = dict(flatten(_tunable(load_default(load_detector(recipe.detector)).model_dump(mode="json"))))
-    tried = {key for overrides in recipe.variants.values() for key in overrides}
-    mine = dict(flatten(_tunable(recipe.model_dump(mode="json"))))
-    untouched = sorted(key for key, value in mine.items() if default.get(key) == value and key not in tried)
+    default = load_default(load_detector(known.manifest.detector)).model_dump(mode="json")
+    defaults, mine = (dict(flatten(_tunable(recipe))) for recipe in (default, known.recipe))
+    tried = {key for overrides in known.recipe["variants"].values() for key in overrides}
+    untouched = sorted(key for key, value in mine.items() if defaults.get(key) == value and key not in tried)
     words = f"{len(untouched)} of {len(mine)} settings are at their default and were never varied"
-    return not_yet(words, RECIPE, untouched=untouched)
+    return not_yet(words, RECIPE, facts={"untouched": untouched})
 
 
 def _tunable(recipe: Facts) -> Facts:
@@ -66,7 +69,7 @@ def check_simpler(known: Known) -> Answer:
     worse = [c for c in found if c["verdict"] == "worse"]
     problems = [f"{c['other']} is better in {c['metric']} ({_interval(c)})" for c in worse]
     good = f"none of {len({c['other'] for c in found})} baselines is shown to be better"
-    return decide(problems, good, EVALUATION, compared=len(found))
+    return decide(problems, good, EVALUATION, facts={"compared": len(found)})
 
 
 def _interval(comparison: Facts) -> str:
@@ -88,7 +91,12 @@ def check_slices(known: Known) -> Answer:
     ]
     good = f"no slice of {len(slices)} is shown to be below {FLOOR:g}; "
     good += f"worst: {worst['by']} {worst['name']}, recall {worst['recall']['value']:.3f}"
-    return decide(problems, good, EVALUATION, slices=len(slices), floor=FLOOR, worst=worst["recall"]["value"])
+    return decide(
+        problems,
+        good,
+        EVALUATION,
+        facts={"slices": len(slices), "floor": FLOOR, "worst": worst["recall"]["value"]},
+    )
 
 
 def _below(line: Facts) -> float:
@@ -102,11 +110,11 @@ def adjust_holm(p_values: Sequence[float]) -> np.ndarray:
 
     Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
     """
-    p_values = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p_values, kind="stable")
-    factors = np.arange(len(p_values), 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    factors = np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
     return adjusted
 
 
@@ -122,7 +130,12 @@ def check_inclusion(known: Known) -> Answer:
     gap = max(recall.values()) - min(recall.values())
     worst = min(recall, key=lambda name: recall[name])
     problems = [f"recall differs by {gap:.3f}, worst for {worst}; {GAP:g} is allowed"] if gap > GAP else []
-    return decide(problems, f"recall differs by {gap:.3f} over {len(recall)} groups", EVALUATION, recall=recall)
+    return decide(
+        problems,
+        f"recall differs by {gap:.3f} over {len(recall)} groups",
+        EVALUATION,
+        facts={"recall": recall},
+    )
 
 
 CHECKS = (
@@ -134,7 +147,9 @@ CHECKS = (
     ),
     Check("M3", "All hyperparameters have been tuned", check_tuning),
     Check(
-        "M4", "The impact of model staleness is known", later("needs a model trained on older rows, judged on newer")
+        "M4",
+        "The impact of model staleness is known",
+        later("needs a model trained on older rows, judged on newer"),
     ),
     Check("M5", "A simpler model is not better", check_simpler),
     Check("M6", "Quality is sufficient on all important slices", check_slices),

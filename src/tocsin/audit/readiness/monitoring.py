@@ -18,10 +18,14 @@ def check_dependencies(known: Known) -> Answer:
     if not found["packages"]:
         return failed("the advisory report names no package", "O1")
     if found["age_days"] > ADVISORY_DAYS:
-        return not_yet(f"the advisory report is {found['age_days']:.0f} days old, {ADVISORY_DAYS} at most", "O1")
+        return not_yet(
+            f"the advisory report is {found['age_days']:.0f} days old, {ADVISORY_DAYS} at most", "O1"
+        )
     holes = found["holes"]
     problems = [f"known holes: {', '.join(holes[:5])}"] if holes else []
-    return decide(problems, f"{found['packages']} packages, no known hole", "O1", packages=found["packages"])
+    return decide(
+        problems, f"{found['packages']} packages, no known hole", "O1", facts={"packages": found["packages"]}
+    )
 
 
 def check_skew(known: Known) -> Answer:
@@ -34,14 +38,16 @@ def check_skew(known: Known) -> Answer:
     words = f"{sealed['rows']:,} rows: {len(sealed['arrays'])} arrays equal to the byte"
     found = known.facts("replay")
     if found is None:
-        return decide([], words, SKEW, rows=sealed["rows"])
+        return decide([], words, SKEW, facts={"rows": sealed["rows"]})
     problems = []
     if found["largest_difference"] > REPLAYED:
         problems.append(f"golden outputs differ by {found['largest_difference']:.2e} from those of training")
     if not found["reloads_equal"]:
         problems.append("the model answers otherwise when it is loaded again")
     words += f"; {found['samples']} golden samples replayed"
-    return decide(problems, words, SKEW, "replay", rows=sealed["rows"], gap=found["largest_difference"])
+    return decide(
+        problems, words, SKEW, "replay", facts={"rows": sealed["rows"], "gap": found["largest_difference"]}
+    )
 
 
 def check_stability(known: Known) -> Answer:
@@ -51,11 +57,13 @@ def check_stability(known: Known) -> Answer:
         return not_yet("extreme inputs were not tried")
     problems = [f"no finite answer with {case}" for case in extremes["broken"][:5]]
     if together["largest_difference"] > TOGETHER:
-        problems.append(f"a row's probability moves by {together['largest_difference']:.2e} with its neighbours")
+        problems.append(
+            f"a row's probability moves by {together['largest_difference']:.2e} with its neighbours"
+        )
     if not extremes["answered"]:
         problems.append("no extreme input passed the schema")
     good = f"{extremes['answered']} extreme inputs answered, {extremes['refused']} refused by the schema"
-    return decide(problems, good, "extremes", "together", answered=extremes["answered"])
+    return decide(problems, good, "extremes", "together", facts={"answered": extremes["answered"]})
 
 
 CHECKS = (
@@ -65,7 +73,9 @@ CHECKS = (
     Check("O4", "Models are not too stale", later("needs the decay curve of M4 and an alert on age")),
     Check("O5", "The model is numerically stable", check_stability),
     Check(
-        "O6", "No regression in training speed, latency, throughput or memory", later("needs a history of benchmarks")
+        "O6",
+        "No regression in training speed, latency, throughput or memory",
+        later("needs a history of benchmarks"),
     ),
     Check("O7", "No regression in prediction quality on served data", later("needs labels of served rows")),
 )
