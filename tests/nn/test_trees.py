@@ -52,7 +52,9 @@ def exported(baseline: Baseline) -> bytes:
     graph = Graph("t")
     matrix = add_matrix(graph, PARTS)
     if baseline.name == "lightgbm":
-        logit = add_trees(graph, matrix, baseline.model.booster.dump_model(num_iteration=baseline.model.trees))
+        logit = add_trees(
+            graph, matrix, baseline.model.booster.dump_model(num_iteration=baseline.model.trees)
+        )
     else:
         logit = add_additive(graph, matrix, baseline.model.decision_function, FLAGS, 220)
     return build_model(graph, rows(2, 0), logit)
@@ -133,7 +135,9 @@ def test_trees_that_never_split() -> None:
     assert np.abs(probability(model, arrays) - booster.predict(flatten_parts(PARTS, arrays))).max() < 1e-6
 
 
-@pytest.mark.parametrize("settings", [{"objective": "regression"}, {"objective": "binary", "zero_as_missing": True}])
+@pytest.mark.parametrize(
+    "settings", [{"objective": "regression"}, {"objective": "binary", "zero_as_missing": True}]
+)
 def test_what_would_be_answered_otherwise_is_refused(settings: dict) -> None:
     arrays = rows(500, 13)
     data = lightgbm.Dataset(flatten_parts(PARTS, arrays), labels(arrays, 0))

@@ -160,6 +160,7 @@ def train(
 ) -> None:
     """Split, fit every stage, prove on the test rows beside the baselines, and seal the artifact."""
     from tocsin.metrics.comparison import conclude
+    from tocsin.metrics.recommendation import recommend_simpler
     from tocsin.workflows.summary import COLUMNS, fold_rows, model_rows
     from tocsin.workflows.train import TrainOptions, train_recipe
 
@@ -170,7 +171,7 @@ def train(
         return
     for run in result.runs:
         emit_table(f"{run.fold}, seed {run.seed}", ["model", *COLUMNS], model_rows(run.evaluation))
-        for sentence in conclude(run.evaluation):
+        for sentence in (*conclude(run.evaluation), *recommend_simpler(run.evaluation)):
             emit_line(sentence)
         emit_line(f"report:   {run.report}\nartifact: {run.artifact}\n")
     if len(result.runs) > 1:

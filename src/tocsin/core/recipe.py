@@ -166,6 +166,10 @@ class EvaluationSection(Section):
 class ExportSection(Section):
     """How the model leaves PyTorch."""
 
+    ship: Literal["model", "logistic", "lightgbm", "average"] = Field(
+        "model",
+        description="what is packaged: the model, a baseline, or the average of the model and LightGBM",
+    )
     parity: float = Field(
         1e-5, gt=0, le=1e-2, description="largest difference in probability between PyTorch and ONNX"
     )

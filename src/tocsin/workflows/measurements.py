@@ -59,7 +59,7 @@ def measure_trace(predictor: Predictor) -> Facts:
         "verdict": verdict,
         "reasons": served.evidence,
     }
-    agrees = verdict == served.model_copy(update={"evidence": verdict.evidence})
+    agrees = verdict.probability == served.probability
     return {"stages": list(stages), "agrees": agrees, "probability": verdict.probability, "trace": stages}
 
 

@@ -94,18 +94,19 @@ def _readiness_files(
 
 
 def _files(member: Member, proof: Proof) -> Files:
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in member.model.state_dict().items()}
+    state = {} if member.model is None else member.model.state_dict()
+    weights = {name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in state.items()}
     valid = member.parts.valid
     reference = profile(valid.columns, member.probability(member.valid))
     own = {
         ONNX: member.onnx,
-        WEIGHTS: save_safetensors({name: np.ascontiguousarray(values) for name, values in weights.items()}),
         RECIPE: dump_recipe(member.job.recipe).encode(),
         GOLDEN: golden(member, member.job.recipe.export.golden),
         "profile.json": json_bytes(reference),
         "evaluation.json": json_bytes(proof.evaluation),
         "audit.json": json_bytes(proof.audit),
     }
+    own |= {WEIGHTS: save_safetensors(weights)} if weights else {}
     return own | {ENCODER + name: content for name, content in member.parts.encoder.save().items()}
 
 
