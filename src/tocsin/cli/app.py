@@ -329,8 +329,8 @@ def ready(
     if json:
         emit_json(result)
     else:
-        rows = [(line.id, line.status, line.score, line.title, line.message) for line in card.lines]
-        emit_table(f"Readiness of {card.name}", ["", "status", "score", "line", "what was found"], rows)
+        rows = [(line.id, line.status, f"{line.title}\n  {line.message}") for line in card.lines]
+        emit_table(f"Readiness of {card.name}", ["", "status", "line, and what was found"], rows)
         sections = [(name, score, result.bar) for name, score in card.sections.items()]
         emit_table("Sections", ["section", "score of 7", "bar"], sections)
         emit_line(f"final score {card.final:g}: {card.band}\n{result.folder}/ready.html")

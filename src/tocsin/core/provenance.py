@@ -41,7 +41,7 @@ def git_reviewers(commit: str, folder: Path | None = None) -> list[str]:
     if not re.fullmatch(r"[0-9a-f]{40,64}", commit):  # else git could read it as an option
         return []
     message = _git(folder, "show", "-s", "--format=%(trailers:key=Reviewed-by,valueonly)", commit) or ""
-    return [line.strip() for line in message.splitlines() if line.strip()]
+    return [line.partition("<")[0].strip() for line in message.splitlines() if line.strip()]
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:

@@ -157,6 +157,9 @@ class EvaluationSection(Section):
     max_false_positive_rate: float = Field(
         0.01, gt=0, lt=0.5, description="the threshold is chosen on validation to stay below it"
     )
+    slice_floor: float = Field(
+        0.5, ge=0, lt=1, description="least recall of any slice at the threshold for `tocsin ready`"
+    )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind each interval")
     baselines: tuple[Literal["majority", "stump", "logistic", "lightgbm"], ...] = Field(
         ("majority", "stump", "logistic", "lightgbm"), description="simpler models fitted on the same split"

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import time
@@ -93,7 +94,7 @@ def read_advisories(paths: Sequence[Path], _artifact: Artifact) -> Facts:
     for path in paths:
         for package in json.loads(path.read_bytes())["dependencies"]:
             if "version" in package:
-                known[package["name"]] = package["version"]
+                known[re.sub(r"[-_.]+", "-", package["name"]).lower()] = package["version"].partition("+")[0]
             holes += [f"{package['name']} {hole['id']}" for hole in package.get("vulns", ())]
     age = max(time() - path.stat().st_mtime for path in paths) / DAY
     return {"packages": len(known), "versions": known, "holes": holes, "age_days": max(age, 0.0)}

@@ -1,8 +1,7 @@
 """What the source systems themselves asked of a model before it is used; outside the four sums."""
 
-import json
-
 from tocsin.audit.readiness.facts import Answer, Check, Known, decide, failed, later, not_yet, passed
+from tocsin.audit.readiness.monitoring import list_libraries
 
 EVALUATION, AUDIT, CARD, BOM = "evaluation.json", "audit.json", "card.md", "bom.cdx.json"
 ACCURACY = 0.75
@@ -113,11 +112,8 @@ def check_signature(known: Known) -> Answer:
 def check_environment(known: Known) -> Answer:
     """D24: what trained it is named with exact versions."""
     made = known.manifest.provenance
-    listed = {
-        part["name"]: part.get("version")
-        for part in json.loads(known.files.get(BOM, b"{}")).get("components", ())
-    }
-    loose = [name for name, version in made.packages.items() if listed.get(name) != version]
+    listed = list_libraries(known)
+    loose = [name for name, version in made.packages.items() if listed.get(name) != version.partition("+")[0]]
     problems = [] if made.packages else ["no package version is recorded"]
     problems += [f"the bill of materials does not pin {', '.join(loose)}"] if loose else []
     good = f"Python {made.python_version} and {len(made.packages)} packages with exact versions"

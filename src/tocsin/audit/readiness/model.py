@@ -14,10 +14,12 @@ from tocsin.core.recipe_keys import flatten
 from tocsin.core.recipes import load_default
 
 EVALUATION = "evaluation.json"
+LADDER = ("majority", "stump", "logistic", "lightgbm")
+"""The baselines, the simplest first: where one of them is shipped, those before it are simpler."""
 SIMPLER = frozenset({"logistic", "lightgbm"})
 """The baselines without which nothing is said about simpler models."""
 FLOOR = 0.5
-"""Least share of the positives of a slice that must be found at the threshold."""
+"""Least recall of a slice, where the recipe is older than `evaluation.slice_floor`."""
 LEVEL = 0.05
 GROUPS = frozenset({"language", "dialect", "region"})
 GAP = 0.1
@@ -65,7 +67,10 @@ def check_simpler(known: Known) -> Answer:
     missing = sorted(SIMPLER - models.keys())
     if missing:
         return not_yet(f"it was not compared with {', '.join(missing)}", EVALUATION)
-    found = [c for c in report["comparisons"] if models[c["other"]]["kind"] == "baseline"]
+    simpler = LADDER[: LADDER.index(report["primary"])] if report["primary"] in LADDER else models
+    found = [
+        c for c in report["comparisons"] if models[c["other"]]["kind"] == "baseline" and c["other"] in simpler
+    ]
     worse = [c for c in found if c["verdict"] == "worse"]
     problems = [f"{c['other']} is better in {c['metric']} ({_interval(c)})" for c in worse]
     good = f"none of {len({c['other'] for c in found})} baselines is shown to be better"
@@ -82,27 +87,28 @@ def check_slices(known: Known) -> Answer:
     slices = [s for s in known.primary.get("slices", ()) if s["positives"] and not s["too_few"]]
     if not slices:
         return not_yet("the evaluation has no slice with enough positives", EVALUATION)
-    p_values = [_below(s) for s in slices]
+    floor = float(known.recipe["evaluation"].get("slice_floor", FLOOR))
+    p_values = [_below(s, floor) for s in slices]
     adjusted = adjust_holm(p_values)
     low = [s for s, p in zip(slices, adjusted, strict=True) if p <= LEVEL]
     worst = min(slices, key=lambda s: s["recall"]["value"])
     problems = [
-        f"{s['by']} {s['name']}: recall {s['recall']['value']:.3f}, the floor is {FLOOR:g}" for s in low
+        f"{s['by']} {s['name']}: recall {s['recall']['value']:.3f}, the floor is {floor:g}" for s in low
     ]
-    good = f"no slice of {len(slices)} is shown to be below {FLOOR:g}; "
+    good = f"no slice of {len(slices)} is shown to be below {floor:g}; "
     good += f"worst: {worst['by']} {worst['name']}, recall {worst['recall']['value']:.3f}"
     return decide(
         problems,
         good,
         EVALUATION,
-        facts={"slices": len(slices), "floor": FLOOR, "worst": worst["recall"]["value"]},
+        facts={"slices": len(slices), "floor": floor, "worst": worst["recall"]["value"]},
     )
 
 
-def _below(line: Facts) -> float:
+def _below(line: Facts, floor: float) -> float:
     """Return the probability of so few hits where the recall of the slice is at the floor."""
     hits = round(line["recall"]["value"] * line["positives"])
-    return float(binom.cdf(hits, line["positives"], FLOOR))
+    return float(binom.cdf(hits, line["positives"], floor))
 
 
 def adjust_holm(p_values: Sequence[float]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from tocsin.audit.readiness.facts import Answer, Check, Known, decide, failed, later, not_yet
 
-SKEW = "skew.json"
+SKEW, BOM = "skew.json", "bom.cdx.json"
 REPLAYED = 1e-5
 """Largest difference of a golden output, relative above 1."""
 TOGETHER = 1e-6
@@ -23,9 +23,21 @@ def check_dependencies(known: Known) -> Answer:
         )
     holes = found["holes"]
     problems = [f"known holes: {', '.join(holes[:5])}"] if holes else []
+    unseen = [
+        name for name, version in list_libraries(known).items() if found["versions"].get(name) != version
+    ]
+    if unseen and not problems:
+        shown = ", ".join(unseen[:5])
+        return not_yet(f"{len(unseen)} packages were not looked up in the artifact's versions: {shown}", "O1")
     return decide(
         problems, f"{found['packages']} packages, no known hole", "O1", facts={"packages": found["packages"]}
     )
+
+
+def list_libraries(known: Known) -> dict[str, str]:
+    """Return the libraries of the bill of materials: name -> version as the advisory databases know it."""
+    parts = known.sealed(BOM).get("components", ())
+    return {part["name"]: part["version"].partition("+")[0] for part in parts if part.get("version")}
 
 
 def check_skew(known: Known) -> Answer:
