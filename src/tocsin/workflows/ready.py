@@ -18,6 +18,7 @@ from tocsin.audit.readiness.facts import EVIDENCE, Facts, Known, Measurement
 from tocsin.audit.readiness.lines import ATTESTABLE, Making, evidence_bytes
 from tocsin.audit.scorecard import BAR, EvidenceFile, Scorecard, find_shortfalls
 from tocsin.core.durable import json_bytes, write_bytes, write_json
+from tocsin.core.errors import InputError
 from tocsin.core.provenance import git_reviewers, git_state
 from tocsin.data.dataset import Dataset
 from tocsin.data.sources import Reading, read
@@ -169,4 +170,7 @@ def _beside(path: Path, ending: str) -> Path:
 def _read(predictor: Predictor, options: ReadyOptions) -> Dataset | None:
     if not options.data:
         return None
-    return read(options.data, predictor.schema, Reading(layout=options.layout))
+    data = read(options.data, predictor.schema, Reading(layout=options.layout))
+    if not (data.label >= 0).any():
+        raise InputError(f"--data {', '.join(options.data)}: no labelled row to judge features by")
+    return data

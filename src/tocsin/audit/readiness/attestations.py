@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tocsin.core.errors import InputError, did_you_mean
 
 FORM = "ID=NAME:DATE:STATEMENT, such as M7=Ada Byron:2026-11-20:flows name no person"
-_SHAPE = re.compile(r"([^=:]+)=([^:]+):(\d{4}-\d{2}-\d{2}):(.+)", re.DOTALL)
+_SHAPE = re.compile(r"([^=:]+)=([^:]+):\s*(\d{4}-\d{2}-\d{2})\s*:(.+)", re.DOTALL)
 
 
 class Attestation(BaseModel):
