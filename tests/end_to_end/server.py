@@ -14,9 +14,21 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-BLOCKED = (
-    "import sys; sys.modules['torch'] = None; sys.argv[0] = 'tocsin'; from tocsin.cli import main; main()"
-)
+BLOCKED = """
+import sys
+
+class Blocked:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("torch is blocked", name="torch")
+
+sys.meta_path.insert(0, Blocked)
+sys.argv[0] = "tocsin"
+from tocsin.cli import main
+main()
+"""
+"""A program in which torch is not installed. (`sys.modules["torch"] = None` would not do: scipy looks there.)"""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tocsin.core.durable import json_bytes
 
@@ -27,18 +28,18 @@ def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
         numeric = all(_is_number(row[i]) for row in content) and bool(content)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in content:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # not as markup: `tocsin[train]` would lose its end
     _out.print(table)
 
 
 def say(message: str) -> None:
     """Tell a person what is going on, on stderr, so that stdout stays for results."""
-    _err.print(message, highlight=False)
+    _err.print(message, highlight=False, markup=False)
 
 
 def emit_line(message: str) -> None:
     """Print one line of a result."""
-    _out.print(message, highlight=False, soft_wrap=True)
+    _out.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 def _text(cell: object) -> str:
