@@ -8,6 +8,8 @@ import pytest
 from onnx import numpy_helper
 from scipy.special import expit
 
+from tocsin.artifact.refusal import ArtifactError
+from tocsin.artifact.wire import check_model
 from tocsin.audit.baselines import Baseline, fit_baselines
 from tocsin.core.errors import InputError
 from tocsin.core.flat import FlatPart, flatten_parts
@@ -123,6 +125,17 @@ def test_a_changed_leaf_would_be_seen() -> None:
     arrays = rows(2000, 11)
     wanted = baseline.predict(flatten_parts(PARTS, arrays))
     assert np.abs(probability(proto.SerializeToString(), arrays) - wanted).max() > 1e-5
+
+
+def test_trees_that_keep_their_leaves_in_another_file_are_refused() -> None:
+    """Tensors inside the attributes of a tree are walked like all others."""
+    proto = onnx.load_from_string(exported(fitted("lightgbm")))
+    check_model("model.onnx", proto.SerializeToString())
+    (trees,) = [node for node in proto.graph.node if node.op_type == "TreeEnsemble"]
+    (leaves,) = [a for a in trees.attribute if a.name == "leaf_weights"]
+    leaves.t.data_location = onnx.TensorProto.EXTERNAL
+    with pytest.raises(ArtifactError, match="another file"):
+        check_model("model.onnx", proto.SerializeToString())
 
 
 def test_trees_that_never_split() -> None:

@@ -26,7 +26,10 @@ def write_page(path: Path, known: Known, card: Scorecard, bar: float) -> None:
     lines: dict[str, list[Line]] = {section: [] for section in WORDS}
     for line in card.lines:
         lines[line.section].append(line)
-    shown = {line.id: [(e, show_evidence(known, e.file)) for e in line.evidence] for line in card.lines}
+    shown = {
+        line.id: [(e, find_tables(known, e.file), show_evidence(known, e.file)) for e in line.evidence]
+        for line in card.lines
+    }
     page = (
         page_environment()
         .get_template("ready.html.j2")
@@ -44,13 +47,26 @@ def write_page(path: Path, known: Known, card: Scorecard, bar: float) -> None:
     write_text(path, page)
 
 
+def find_tables(known: Known, file: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the lists of like records in a measurement, to be shown as tables: name -> records."""
+    found = known.facts(_topic(file)) or {}
+    return {name: value for name, value in found.items() if _is_table(value)}
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _topic(file: str) -> str:
+    return file.removeprefix(EVIDENCE).removesuffix(".json")
+
+
 def show_evidence(known: Known, file: str) -> str:
     """Return the beginning of an evidence file, or what is measured, as text."""
     if file.startswith(SEALED):
         text = known.files[file.removeprefix(SEALED)].decode(errors="replace")
     else:
-        topic = file.removeprefix(EVIDENCE).removesuffix(".json")
-        found: Any = known.facts(topic)
-        text = "" if found is None else json.dumps(found, indent=1, ensure_ascii=False)
+        found = {name: v for name, v in (known.facts(_topic(file)) or {}).items() if not _is_table(v)}
+        text = json.dumps(found, indent=1, ensure_ascii=False) if found else ""
     more = f"\n… {len(text) - LONGEST:,} more characters in the file" if len(text) > LONGEST else ""
     return text[:LONGEST] + more
