@@ -19,6 +19,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # Present only when a set-up of just this kind, from just these files, came to its end.
 KIND := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")$(TORCH)
 READY := .venv/ready-$(KIND)-$(shell cat $(LOCKS) pyproject.toml Makefile | cksum | cut -d ' ' -f 1)
+ADVISORIES = $(BIN)/pip-audit --strict --disable-pip --format json --output
 # What the benchmarks compare with, in an environment of its own: its pins differ from ours.
 PEERS := .venv-peers/ready
 
@@ -87,8 +88,10 @@ package: setup ## build wheel, source archive and bills of materials
 		--output-reproducible --output-file dist/tocsin-$$set.cdx.json || exit 1; done
 
 audit: setup ## look the locked versions up in the advisory databases (needs the network)
-	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/dev.lock
-	echo $(PINNED) | $(BIN)/pip-audit --strict --disable-pip --no-deps -r /dev/stdin
+	mkdir -p build
+	$(ADVISORIES) build/advisories.json --require-hashes -r requirements/dev.lock
+	echo $(PINNED) | $(ADVISORIES) build/advisories-torch.json --no-deps -r /dev/stdin
+	@echo 'evidence for tocsin ready: --evidence O1=build/advisories.json --evidence O1=build/advisories-torch.json'
 
 $(BIN)/uv:
 	$(BOOTSTRAP)

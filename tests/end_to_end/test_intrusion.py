@@ -1,6 +1,7 @@
 """The main job, as a user does it, on made data: every verb, and every error that a user makes first."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -151,10 +152,35 @@ def test_bench_prints_percentiles(artifact: Path) -> None:
 
 def test_promote_and_roll_back(work: Path, artifact: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    succeed("promote", artifact, "--store", store)
+    succeed("promote", artifact, "--store", store, "--bar", "0")
     succeed("verify", "intrusion@champion", "--store", store)
     back = tocsin("rollback", "intrusion", "--store", store)
     assert back.returncode == 2, "there is no version before the first"
+
+
+def test_ready_names_every_line_and_says_no_to_a_model_that_a_tree_beats(
+    work: Path, artifact: Path, tmp_path: Path
+) -> None:
+    """It needs no torch. Thirty steps are not enough to beat LightGBM, which is M5."""
+    options = ["--key", str(work / "keys" / "signing.pub.pem"), "--output", str(tmp_path), "--json"]
+    command = [sys.executable, "-c", BLOCKED, "ready", str(artifact), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1, done.stderr
+    card = json.loads(done.stdout)["scorecard"]
+    status = {line["id"]: line["status"] for line in card["lines"]}
+    assert len([name for name in status if re.fullmatch("[DMIO][1-7]", name)]) == 28
+    assert status["M5"] == "failed"
+    assert status["D24-signed"] == status["O3"] == status["I7"] == "passed"
+    assert "tocsin: not ready: " in done.stderr
+    assert "M5 A simpler model is not better" in done.stderr
+    assert json.loads((tmp_path / "scorecard.json").read_text()) == card
+
+
+def test_promote_refuses_what_is_not_ready(artifact: Path, tmp_path: Path) -> None:
+    refused = tocsin("promote", artifact, "--store", tmp_path / "store")
+    assert refused.returncode == 1
+    assert "M5 A simpler model is not better" in refused.stderr
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_finished_run_is_not_overwritten(work: Path, trained: dict[str, object]) -> None:

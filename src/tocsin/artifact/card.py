@@ -118,7 +118,7 @@ def _origin(manifest: Manifest) -> Iterable[tuple[str, object]]:
     made = manifest.provenance.model_dump()
     yield from {"version": manifest.version, "created at": manifest.created_at}.items()
     yield from ((name.replace("_", " "), value) for name, value in made.items())
-    yield "largest difference from PyTorch", max(manifest.parity.values(), default=None)
+    yield "largest difference from what trained it", max(manifest.parity.values(), default=None)
 
 
 def _primary(evaluation: Facts) -> Facts:

@@ -68,7 +68,7 @@ class Manifest(_Part):
     metrics: dict[str, Any] = Field(description="name -> {value, low, high} on the test rows")
     data: dict[str, Any] = Field(description="rows, class balance, sources, refused rows, repairs")
     parity: dict[str, float] = Field(
-        description="rows of a batch -> largest |difference| in probability from PyTorch, before int8"
+        description="rows of a batch -> largest |difference| in probability from what trained it, before int8"
     )
     int8: Int8 | None = Field(None, description="None where the recipe does not ask for it")
     provenance: Provenance

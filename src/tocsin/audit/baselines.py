@@ -19,6 +19,17 @@ Flat = tuple[np.ndarray, list[str], list[bool]]
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
+Fit = tuple[Predict, str, Any]
+"""Probability of a positive, words for the report, and what was fitted."""
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """A LightGBM booster and how many of its trees count."""
+
+    booster: Any
+    trees: int
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -28,6 +39,8 @@ class Baseline:
     predict: Predict
     description: str
     seconds: float
+    model: Any = None
+    """What was fitted, for the export: a LightGBM booster or a scikit-learn pipeline; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -61,29 +74,29 @@ def fit_baselines(
         if name not in MODELS:
             raise InputError(f"evaluation.baselines: no baseline {name!r}{did_you_mean(name, list(MODELS))}")
         start = time.perf_counter()
-        predict, description = MODELS[name](rows, held_out, seed, threads)
-        found[name] = Baseline(name, predict, description, time.perf_counter() - start)
+        predict, description, model = MODELS[name](rows, held_out, seed, threads)
+        found[name] = Baseline(name, predict, description, time.perf_counter() - start, model)
     return found
 
 
-def _fit_majority(train: _Rows, _valid: _Rows, _seed: int, _threads: int) -> tuple[Predict, str]:
+def _fit_majority(train: _Rows, _valid: _Rows, _seed: int, _threads: int) -> Fit:
     share = float(train.label.mean())
-    return lambda matrix: np.full(
-        len(matrix), share
-    ), f"always the share of positives in training, {share:.4f}"
+    words = f"always the share of positives in training, {share:.4f}"
+    return lambda matrix: np.full(len(matrix), share), words, None
 
 
-def _fit_stump(train: _Rows, _valid: _Rows, seed: int, _threads: int) -> tuple[Predict, str]:
+def _fit_stump(train: _Rows, _valid: _Rows, seed: int, _threads: int) -> Fit:
     from sklearn.tree import DecisionTreeClassifier
 
     tree = DecisionTreeClassifier(max_depth=1, random_state=seed).fit(train.matrix, train.label)
     column = int(tree.tree_.feature[0])
     if column < 0:
-        return partial(_positive, tree), "no single feature splits the classes"
-    return partial(_positive, tree), f"{train.names[column]} against {tree.tree_.threshold[0]:.4g} as encoded"
+        return partial(_positive, tree), "no single feature splits the classes", tree
+    words = f"{train.names[column]} against {tree.tree_.threshold[0]:.4g} as encoded"
+    return partial(_positive, tree), words, tree
 
 
-def _fit_logistic(train: _Rows, _valid: _Rows, seed: int, _threads: int) -> tuple[Predict, str]:
+def _fit_logistic(train: _Rows, _valid: _Rows, seed: int, _threads: int) -> Fit:
     from sklearn.compose import ColumnTransformer
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.impute import SimpleImputer
@@ -108,10 +121,10 @@ def _fit_logistic(train: _Rows, _valid: _Rows, seed: int, _threads: int) -> tupl
     description = (
         f"standardised, missing filled and flagged, one-hot categories, L2 C=1, {steps} iterations{end}"
     )
-    return lambda matrix: _positive(model, matrix.astype(np.float64)), description
+    return lambda matrix: _positive(model, matrix.astype(np.float64)), description, model
 
 
-def _fit_lightgbm(train: _Rows, valid: _Rows, seed: int, threads: int) -> tuple[Predict, str]:
+def _fit_lightgbm(train: _Rows, valid: _Rows, seed: int, threads: int) -> Fit:
     import lightgbm
 
     settings = _lightgbm_settings(seed, threads)
@@ -131,7 +144,8 @@ def _fit_lightgbm(train: _Rows, valid: _Rows, seed: int, threads: int) -> tuple[
         return np.asarray(booster.predict(matrix, num_iteration=trees, num_threads=threads), dtype=np.float64)
 
     how = "stopped on validation loss" if stops else "validation holds one class only: no early stopping"
-    return predict, f"{trees} trees of 31 leaves, learning rate 0.05, categorical codes, {how}"
+    words = f"{trees} trees of 31 leaves, learning rate 0.05, categorical codes, {how}"
+    return predict, words, Boosted(booster, trees)
 
 
 def _lightgbm_settings(seed: int, threads: int) -> dict[str, Any]:
@@ -154,7 +168,7 @@ def _positive(model: Any, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(model.predict_proba(matrix)[:, 1], dtype=np.float64)
 
 
-MODELS: Mapping[str, Callable[[_Rows, _Rows, int, int], tuple[Predict, str]]] = {
+MODELS: Mapping[str, Callable[[_Rows, _Rows, int, int], Fit]] = {
     "majority": _fit_majority,
     "stump": _fit_stump,
     "logistic": _fit_logistic,

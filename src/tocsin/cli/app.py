@@ -37,6 +37,21 @@ PublicKey = Annotated[
 StoreFolder = Annotated[
     Path, typer.Option("--store", help="folder of versions and aliases", envvar="TOCSIN_STORE")
 ]
+LabelledFiles = Annotated[
+    list[str] | None, typer.Option("--data", help="labelled rows, for the lines that need them")
+]
+Bar = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=7, help="least score of every section, and nothing failed; 0 asks for nothing [2]"
+    ),
+]
+Attest = Annotated[
+    list[str] | None, typer.Option(help="ID=NAME:DATE:STATEMENT of a person, worth half a point")
+]
+EvidenceFiles = Annotated[
+    list[str] | None, typer.Option(help="ID=FILE of another program: D7, I1, I2, I3 or O1")
+]
 EXTRAS = {
     "polars": "data",
     "fsspec": "data",
@@ -147,6 +162,7 @@ def train(
 ) -> None:
     """Split, fit every stage, prove on the test rows beside the baselines, and seal the artifact."""
     from tocsin.metrics.comparison import conclude
+    from tocsin.metrics.recommendation import recommend_simpler
     from tocsin.workflows.summary import COLUMNS, fold_rows, model_rows
     from tocsin.workflows.train import TrainOptions, train_recipe
 
@@ -157,7 +173,7 @@ def train(
         return
     for run in result.runs:
         emit_table(f"{run.fold}, seed {run.seed}", ["model", *COLUMNS], model_rows(run.evaluation))
-        for sentence in conclude(run.evaluation):
+        for sentence in (*conclude(run.evaluation), *recommend_simpler(run.evaluation)):
             emit_line(sentence)
         emit_line(f"report:   {run.report}\nartifact: {run.artifact}\n")
     if len(result.runs) > 1:
@@ -355,16 +371,57 @@ def keygen(
 
 
 @app.command()
+def ready(
+    artifact: ArtifactFolder,
+    data: LabelledFiles = None,
+    layout: Annotated[str, typer.Option(help="the publisher's file layout of --data")] = "auto",
+    bar: Bar = None,
+    attest: Attest = None,
+    evidence: EvidenceFiles = None,
+    output: Annotated[
+        Path | None, typer.Option(help="folder [beside the artifact, ending in .ready]")
+    ] = None,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+    json: Json = False,
+) -> None:
+    """Score readiness for production, every line with its evidence; exit 1 below the bar."""
+    from tocsin.workflows.ready import ReadyOptions, check_ready
+    from tocsin.workflows.stores import Source
+
+    options = ReadyOptions.of(data, layout, attest, evidence, bar)
+    result = check_ready(Source(artifact, store, key), options, output, tell=say)
+    card = result.scorecard
+    if json:
+        emit_json(result)
+    else:
+        rows = [(line.id, line.status, f"{line.title}\n  {line.message}") for line in card.lines]
+        emit_table(f"Readiness of {card.name}", ["", "status", "line, and what was found"], rows)
+        sections = [(name, score, result.bar) for name, score in card.sections.items()]
+        emit_table("Sections", ["section", "score of 7", "bar"], sections)
+        emit_line(f"final score {card.final:g}: {card.band}\n{result.folder}/ready.html")
+    if result.shortfalls:
+        raise CheckFailed(f"not ready: {'; '.join(result.shortfalls)}")
+
+
+@app.command()
 def promote(
     artifact: Annotated[Path, typer.Argument(help="artifact folder")],
     alias: Annotated[str, typer.Option(help="champion or challenger")] = "champion",
+    bar: Bar = None,
+    data: LabelledFiles = None,
+    layout: Annotated[str, typer.Option(help="the publisher's file layout of --data")] = "auto",
+    evidence: EvidenceFiles = None,
     store: StoreFolder = DEFAULT_STORE,
     key: PublicKey = None,
 ) -> None:
-    """Verify an artifact, put it into the store and point an alias at it."""
-    from tocsin.workflows.stores import Source, promote_artifact
+    """Put an artifact that is ready into the store and point an alias at it; exit 1 where it is not."""
+    from tocsin.workflows.promotion import promote_artifact
+    from tocsin.workflows.ready import ReadyOptions
+    from tocsin.workflows.stores import Source
 
-    emit_line(promote_artifact(Source(str(artifact), store, key), alias))
+    options = ReadyOptions.of(data, layout, None, evidence, bar)
+    emit_line(promote_artifact(Source(str(artifact), store, key), alias, options, tell=say))
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tocsin.core.durable import json_bytes
 
@@ -28,7 +29,7 @@ def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
         numeric = all(_is_number(row[i]) for row in content) and bool(content)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in content:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # not as markup: `tocsin[train]` would lose its end
     _out.print(table)
 
 

@@ -1,6 +1,7 @@
 """What a number was made with: the commit of the code, the versions of the packages, the machine."""
 
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -49,6 +50,14 @@ def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
         return None, None
     changes = _git(folder, "status", "--porcelain")
     return commit, None if changes is None else bool(changes)
+
+
+def git_reviewers(commit: str, folder: Path | None = None) -> list[str]:
+    """Return the names on the `Reviewed-by:` lines of a commit; none where the commit is not here."""
+    if not re.fullmatch(r"[0-9a-f]{40,64}", commit):  # else git could read it as an option
+        return []
+    message = _git(folder, "show", "-s", "--format=%(trailers:key=Reviewed-by,valueonly)", commit) or ""
+    return [line.partition("<")[0].strip() for line in message.splitlines() if line.strip()]
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:

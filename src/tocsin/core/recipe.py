@@ -197,6 +197,9 @@ class EvaluationSection(Section):
     prior: float | None = Field(
         None, gt=0, lt=1, description="share of positives where the model will be used; null is unknown"
     )
+    slice_floor: float = Field(
+        0.5, ge=0, lt=1, description="least recall of any slice at the threshold for `tocsin ready`"
+    )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind each interval")
     baselines: tuple[Literal["majority", "stump", "logistic", "lightgbm"], ...] = Field(
         ("majority", "stump", "logistic", "lightgbm"), description="simpler models fitted on the same split"
@@ -206,6 +209,10 @@ class EvaluationSection(Section):
 class ExportSection(Section):
     """How the model leaves PyTorch."""
 
+    ship: Literal["model", "logistic", "lightgbm", "average"] = Field(
+        "model",
+        description="what is packaged: the model, a baseline, or the average of the model and LightGBM",
+    )
     parity: float = Field(
         1e-5, gt=0, le=1e-2, description="largest difference in probability between PyTorch and ONNX"
     )

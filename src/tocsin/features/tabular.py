@@ -18,6 +18,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from tocsin.core.errors import InputError
+from tocsin.core.flat import FlatPart, flatten_parts
 from tocsin.core.types import Arrays, Columns, Files, rows
 from tocsin.features.scaling import Scaler, Scaling, fit_scaler, restore_scaler
 
@@ -140,12 +141,14 @@ class TabularEncoder:
 
     def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
         """Return float32 [B, Fn + Fc] with NaN for missing, names, is-categorical; numbers keep order."""
-        numeric = np.where(arrays["state"] == 0, arrays["numeric"], np.float32(np.nan))
-        codes = arrays["categorical"].astype(np.float32)
-        codes[arrays["categorical"] == MISSING] = np.nan
         names = [*self.numeric, *self.categorical]
         flags = [False] * len(self.numeric) + [True] * len(self.categorical)
-        return np.concatenate([numeric, codes], axis=1), names, flags
+        return flatten_parts(self.flat_parts(), arrays), names, flags
+
+    def flat_parts(self) -> tuple[FlatPart, ...]:
+        """Return what `flatten` puts beside each other: a hidden number is missing, a hidden name is a code."""
+        numbers = FlatPart("numeric", "state", (MISSING, HIDDEN))
+        return numbers, FlatPart("categorical", "categorical", (MISSING,))
 
     def hide(self, arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
         """Yield (feature, arrays with it hidden), numbers first."""

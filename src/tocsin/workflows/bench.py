@@ -31,15 +31,16 @@ def bench_artifact(source: Source, count: int) -> BenchResult:
     predictor = source.predictor()
     pool = predictor.golden_samples()
     batch = [pool[i % len(pool)] for i in range(BATCH)]
-    single = _time(predictor, [[pool[i % len(pool)]] for i in range(count)])
-    many = _time(predictor, [batch] * max(10, count // 10))
+    single = time_calls(predictor, [[pool[i % len(pool)]] for i in range(count)])
+    many = time_calls(predictor, [batch] * max(10, count // 10))
     rows = (_row("single", 1, single), _row(f"batch of {BATCH}", BATCH, many))
     speedup = rows[1][-1] / rows[0][-1]
     summary = f"a batch of {BATCH} answers {speedup:.1f} times as many rows a second as singles"
     return BenchResult(rows, speedup, summary)
 
 
-def _time(predictor: Predictor, calls: Sequence[Sequence[Sample]]) -> np.ndarray:
+def time_calls(predictor: Predictor, calls: Sequence[Sequence[Sample]]) -> np.ndarray:
+    """Return the milliseconds that each call takes, [calls], after a few that are not counted."""
     predict: Callable[[Sequence[Sample]], object] = predictor.predict
     for samples in calls[:WARM_UP]:
         predict(samples)

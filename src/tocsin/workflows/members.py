@@ -66,7 +66,8 @@ class Member:
     parts: Parts
     stage: Stage
     """The last one, whose model it is."""
-    model: nn.Module
+    model: nn.Module | None
+    """None where it did not come from PyTorch."""
     onnx: bytes
     parity: Mapping[str, float]
     int8: Int8 | None

@@ -16,7 +16,7 @@ from tocsin.artifact.keys import load_private_key
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, RECIPE, WEIGHTS, Manifest, Provenance, TensorSpec
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
-from tocsin.core.detector import Calibration
+from tocsin.core.detector import Calibration, Schema
 from tocsin.core.durable import json_bytes
 from tocsin.core.errors import CheckFailed
 from tocsin.core.recipes import dump_recipe
@@ -27,6 +27,7 @@ from tocsin.monitor.profile import profile
 from tocsin.nn.export import open_session
 from tocsin.workflows.members import Member, score
 from tocsin.workflows.prepare import Prepared
+from tocsin.workflows.scoring import score_unsealed
 
 SKEW_ROWS = 10_000
 
@@ -43,7 +44,7 @@ class Proof:
 
 def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key: Path | None) -> Artifact:
     """Seal a member into `folder`; CheckFailed when serving would see other features than training did."""
-    check_skew(member, prepared, proof.test.columns)
+    compared = check_skew(member, prepared, proof.test.columns)
     if proof.evaluation.models[proof.evaluation.primary].threshold > 1:
         rate = member.job.recipe.evaluation.max_false_positive_rate
         raise CheckFailed(
@@ -53,6 +54,7 @@ def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key:
     files = _files(member, proof)
     card = write_card(manifest, proof.evaluation.model_dump(mode="json"), _readme(prepared))
     files |= {"card.md": card.encode(), "bom.cdx.json": write_bom(manifest, files)}
+    files |= _readiness_files(manifest, files, prepared.schema, compared, is_signed=key is not None)
     return seal(folder, manifest, files, load_private_key(key) if key else None)
 
 
@@ -77,19 +79,34 @@ def check_skew(member: Member, prepared: Prepared, columns: Columns) -> int:
     return len(index)
 
 
+def _readiness_files(
+    manifest: Manifest, files: Files, schema: Schema, compared: int, *, is_signed: bool
+) -> Files:
+    """Return the frozen schema, the record of the comparison, and the scorecard as training leaves it."""
+    arrays = [spec.name for spec in manifest.inputs]
+    records = {
+        "schema.json": json_bytes(schema.sample.model_json_schema()),
+        "skew.json": json_bytes({"rows": compared, "arrays": arrays}),
+    }
+    return records | {
+        "scorecard.json": score_unsealed(manifest, files | records, schema, is_signed=is_signed)
+    }
+
+
 def _files(member: Member, proof: Proof) -> Files:
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in member.model.state_dict().items()}
+    state = {} if member.model is None else member.model.state_dict()
+    weights = {name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in state.items()}
     valid = member.parts.valid
     reference = profile(valid.columns, member.probability(member.valid))
     own = {
         ONNX: member.onnx,
-        WEIGHTS: save_safetensors({name: np.ascontiguousarray(values) for name, values in weights.items()}),
         RECIPE: dump_recipe(member.job.recipe).encode(),
         GOLDEN: golden(member, member.job.recipe.export.golden),
         "profile.json": json_bytes(reference),
         "evaluation.json": json_bytes(proof.evaluation),
         "audit.json": json_bytes(proof.audit),
     }
+    own |= {WEIGHTS: save_safetensors(weights)} if weights else {}
     return own | {ENCODER + name: content for name, content in member.parts.encoder.save().items()}
 
 

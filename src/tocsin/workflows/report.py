@@ -15,6 +15,7 @@ from tocsin.core.durable import write_bytes, write_json, write_text
 from tocsin.core.provenance import Origin, Scoring
 from tocsin.metrics.comparison import CATEGORY, NOVELTY, conclude
 from tocsin.metrics.evaluation import BinaryEvaluation, Estimate, EvaluationReport
+from tocsin.metrics.recommendation import recommend_simpler
 from tocsin.workflows.figures import (
     METRIC_WORDS,
     draw_comparison,
@@ -46,7 +47,8 @@ def write_report(folder: Path, evaluation: Mapping[str, Any], audit: Mapping[str
     training = draw_training(read_histories(folder))
     if training is not None:
         figures["training"] = training
-    facts = {"report": report, "models": models, "checks": checks, "sentences": conclude(report)}
+    sentences = conclude(report) + recommend_simpler(report)
+    facts = {"report": report, "models": models, "checks": checks, "sentences": sentences}
     return _write_page(folder, "report.html.j2", figures, facts | {"title": report.primary})
 
 

@@ -1,4 +1,4 @@
-"""Where artifacts come from: a folder, or an alias in a store; and how they get into one."""
+"""Where artifacts come from: a folder, or an alias in a store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,15 +41,6 @@ def make_key_files(folder: Path) -> tuple[Path, Path]:
     private, public = folder / "signing.pem", folder / "signing.pub.pem"
     make_keys(private, public)
     return private, public
-
-
-def promote_artifact(source: Source, alias: str) -> str:
-    """Verify an artifact, copy it into the store, point the alias at it; return a line for the user."""
-    artifact = source.predictor().artifact
-    shelf, line = source.shelf(), artifact.manifest.detector
-    version = shelf.add(source.path())
-    shelf.promote(f"{line}:{version}", alias)
-    return f"{line}@{alias} is now version {version} ({artifact.digest[:12]})"
 
 
 def rollback_alias(detector: str, alias: str, store: Path) -> str:

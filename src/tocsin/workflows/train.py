@@ -1,7 +1,7 @@
 """Train a recipe: every fold and seed, the model, its variants and the baselines on the same rows, then seal."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tocsin.artifact.open import open_artifact
-from tocsin.audit.baselines import fit_baselines
+from tocsin.audit.baselines import Baseline
 from tocsin.core.durable import write_json, write_text
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.recipe import Recipe
@@ -17,22 +17,23 @@ from tocsin.core.recipes import dump_recipe, with_overrides
 from tocsin.data.likeness import dependent_rows
 from tocsin.data.sources import write_quarantine
 from tocsin.data.splits import Fold
-from tocsin.metrics.comparison import Scores, Truth, compare_models
+from tocsin.metrics.comparison import Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.metrics.thresholds import check_negatives
 from tocsin.workflows.audit import audit_fold
-from tocsin.workflows.members import Job, Member, Parts, augmented_rows, encode_parts, fit_member
+from tocsin.workflows.ladder import fit_ladder, score_all
+from tocsin.workflows.members import Job, Member, Parts, encode_parts, fit_member
 from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.provenance import make_origin, make_provenance
 from tocsin.workflows.report import write_report
 from tocsin.workflows.seeds import SeedRun, write_scores, write_seed_summary
+from tocsin.workflows.shipping import choose_shipped
 from tocsin.workflows.summary import summarise
 from tocsin.workflows.trackers import log_results, tracked
 
 Tell = Callable[[str], None]
 ARTIFACT = "artifact"
-BOOSTED = "lightgbm"
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,10 @@ def _run(prepared: Prepared, fold: Fold, job: Job, options: TrainOptions, tell: 
     write_json(job.folder / "split.json", {"fingerprint": fold.fingerprint, "facts": fold.facts})
     parts = encode_parts(prepared, fold, job.recipe)
     members = fit_members(prepared, fold, parts, job, options.variants, tell)
-    evaluation = judge_members(prepared, fold, members, job, tell)
+    ladder = fit_ladder(members[job.name], tell)
+    shipped = choose_shipped(members[job.name], ladder, tell)
+    members, job = {**members, shipped.job.name: shipped}, replace(job, name=shipped.job.name)
+    evaluation = judge_members(prepared, fold, members, job, ladder)
     write_json(job.folder / "evaluation.json", evaluation)
     report = write_report(job.folder, evaluation.model_dump(mode="json"), findings.model_dump(mode="json"))
     proof = Proof(
@@ -176,12 +180,11 @@ def fit_members(
 
 
 def judge_members(
-    prepared: Prepared, fold: Fold, members: dict[str, Member], job: Job, tell: Tell
+    prepared: Prepared, fold: Fold, members: dict[str, Member], job: Job, ladder: Mapping[str, Baseline]
 ) -> EvaluationReport:
     """Put members and baselines side by side on the test rows, each at its own threshold from validation."""
     first = members[job.name]
-    scores = {name: _member_scores(member) for name, member in members.items()}
-    scores |= _baseline_scores(first, tell)
+    scores = score_all(members, first, ladder)
     test = prepared.test(fold)
     train_kinds = frozenset(str(c) for c in np.unique(prepared.dataset.take(fold.train).category) if c)
     slices = {"source": test.source} if len(set(test.source)) > 1 else {}
@@ -200,37 +203,6 @@ def judge_members(
     report = compare_models(truth, scores, job.recipe.evaluation, job.name, make_origin(fold, job))
     write_scores(job.folder, test, truth, scores, report)
     return report
-
-
-def _member_scores(member: Member) -> Scores:
-    parameters = sum(p.numel() for p in member.model.parameters())
-    return Scores(
-        member.probability(member.valid),
-        member.probability(member.test),
-        description=f"{parameters:,} parameters, temperature {member.temperature:.3g}",
-        fit_seconds=member.seconds,
-    )
-
-
-def _baseline_scores(member: Member, tell: Tell) -> dict[str, Scores]:
-    """Fit the recipe's baselines on the same rows, and LightGBM once more on the rows as they were augmented."""
-    names, parts, seed = member.job.recipe.evaluation.baselines, member.parts, member.job.seed
-    if not names:
-        return {}
-    tell(f"baselines: {', '.join(names)}")
-    train, valid, test = (
-        parts.encoder.flatten(part.arrays) for part in (parts.train, parts.valid, parts.test)
-    )
-    held_out = (valid, parts.valid.label)
-    fitted = fit_baselines(names, (train, parts.train.label), held_out, seed)
-    augmented = augmented_rows(member.stage) if BOOSTED in names else None
-    if augmented is not None:
-        rows = (parts.encoder.flatten(augmented[0]), augmented[1])
-        fitted[f"{BOOSTED}, augmented"] = fit_baselines([BOOSTED], rows, held_out, seed)[BOOSTED]
-    return {
-        name: Scores(b.predict(valid[0]), b.predict(test[0]), "baseline", b.description, b.seconds)
-        for name, b in fitted.items()
-    }
 
 
 def _finished(folder: Path, fold: Fold, seed: int) -> RunResult:

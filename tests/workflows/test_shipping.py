@@ -1,0 +1,180 @@
+"""A baseline ships like a network: packaged, verified, served, explained; and so does its average with the network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tocsin.artifact.open import open_artifact
+from tocsin.audit.baselines import Baseline
+from tocsin.core.errors import CheckFailed, InputError
+from tocsin.core.recipes import with_overrides
+from tocsin.core.types import tabulate
+from tocsin.detectors.intrusion.demo import make
+from tocsin.metrics.evaluation import EvaluationReport
+from tocsin.serve.predictor import Predictor
+from tocsin.workflows.ladder import fit_ladder
+from tocsin.workflows.members import Job, Member, encode_parts, fit_member, probability
+from tocsin.workflows.package import Proof, package
+from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
+from tocsin.workflows.provenance import make_provenance
+from tocsin.workflows.shipping import choose_shipped
+from tocsin.workflows.trackers import Tracking
+from tocsin.workflows.train import judge_members
+from workflows.reference_run import RECIPE
+
+KINDS = ("logistic", "lightgbm", "average")
+
+
+def quiet(message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network and its baselines, fitted once."""
+
+    prepared: Prepared
+    network: Member
+    ladder: dict[str, Baseline]
+
+    def shipping(self, kind: str, **changes: object) -> Member:
+        recipe = with_overrides(self.network.job.recipe, {"export.ship": kind, **changes})
+        return replace(self.network, job=replace(self.network.job, recipe=recipe))
+
+    def ship(self, kind: str) -> Member:
+        return choose_shipped(self.shipping(kind), self.ladder, quiet)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("shipping")
+    data = make(folder, 0, rows=6000)
+    (folder / "recipe.yaml").write_text(RECIPE)
+    sets = [f"data.train=[{data}]", f"output={folder}", "export.ship=average"]
+    prepared = prepare(resolve_recipe(folder / "recipe.yaml", sets).recipe)
+    fold = prepared.folds[0]
+    models = folder / "models" / "model"
+    job = Job("model", prepared.recipe, models, 42, False, fold.fingerprint, Tracking())
+    network = fit_member(prepared, encode_parts(prepared, fold, prepared.recipe), job, quiet)
+    return Run(prepared, network, fit_ladder(network, quiet))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def shipped(run: Run, request: pytest.FixtureRequest) -> Member:
+    return run.ship(request.param)
+
+
+@pytest.fixture(scope="module")
+def evaluation(run: Run, shipped: Member) -> EvaluationReport:
+    members = {"model": run.network, shipped.job.name: shipped}
+    return judge_members(run.prepared, run.prepared.folds[0], members, shipped.job, run.ladder)
+
+
+@pytest.fixture(scope="module")
+def predictor(run: Run, shipped: Member, evaluation: EvaluationReport, tmp_path_factory) -> Predictor:
+    fold = run.prepared.folds[0]
+    proof = Proof(evaluation, {}, make_provenance(fold, shipped.job), run.prepared.test(fold))
+    folder = tmp_path_factory.mktemp("sealed") / "artifact"
+    package(shipped, run.prepared, proof, folder, None)
+    return Predictor.load(open_artifact(folder))
+
+
+def test_the_network_ships_unless_the_recipe_says_otherwise(run: Run) -> None:
+    network = run.shipping("model")
+    assert choose_shipped(network, {}, quiet) is network
+
+
+def test_the_exported_model_answers_as_its_library(run: Run, shipped: Member) -> None:
+    test, encoder = run.network.parts.test, run.network.parts.encoder
+    flat = encoder.flatten(test.arrays)[0]
+    if shipped.job.name == "average":
+        other = run.ship("lightgbm")
+        logit = run.network.test["logit"] / run.network.temperature + other.test["logit"] / other.temperature
+        wanted = probability(logit / 2, 1.0)
+    else:
+        wanted = run.ladder[shipped.job.name].predict(flat)
+    assert len(wanted) > 1500
+    assert np.abs(probability(shipped.test["logit"], 1.0) - wanted).max() < 1e-5
+    assert 0 <= max(shipped.parity.values()) < 1e-5
+    assert len(shipped.parity) >= 4
+
+
+def test_the_reported_scores_are_those_of_the_sealed_file(
+    predictor: Predictor, run: Run, evaluation: EvaluationReport
+) -> None:
+    test = run.prepared.test(run.prepared.folds[0])
+    verdicts = list(predictor.predict_columns(test.columns))
+    flagged = np.array([v.label == "attack" for v in verdicts])
+    primary = evaluation.models[evaluation.primary]
+    assert flagged.sum() == primary.confusion.true_positives + primary.confusion.false_positives
+    assert ((flagged) & (test.label == 1)).sum() == primary.confusion.true_positives
+
+
+def test_a_baseline_names_no_kind_and_the_average_does(predictor: Predictor, shipped: Member) -> None:
+    kinds = {v.category for v in predictor.predict(predictor.golden_samples()) if v.label == "attack"}
+    assert (kinds == {None}) == (shipped.job.name != "average")
+    assert {spec.name for spec in predictor.artifact.manifest.inputs} == {"numeric", "state", "categorical"}
+
+
+def test_it_explains_itself_and_answers_alone_as_among_others(predictor: Predictor) -> None:
+    pool = predictor.golden_samples()
+    together = predictor.predict(pool, explain=3)
+    assert any(verdict.evidence for verdict in together)
+    for sample, verdict in zip(pool, together, strict=True):
+        assert predictor.predict([sample])[0].probability == pytest.approx(verdict.probability, abs=1e-6)
+
+
+def test_what_is_missing_is_answered(predictor: Predictor) -> None:
+    kind = predictor.schema.sample
+    empty = kind.model_validate(dict.fromkeys(kind.model_fields))
+    assert 0 <= predictor.predict([empty])[0].probability <= 1
+    assert np.isfinite(predictor.outputs(tabulate([empty], kind))["logit"]).all()
+
+
+def test_a_baseline_that_is_shipped_stays_a_baseline(evaluation: EvaluationReport) -> None:
+    kinds = {name: model.kind for name, model in evaluation.models.items()}
+    assert next(iter(kinds)) == evaluation.primary
+    assert kinds["model"] == "model"
+    assert kinds[evaluation.primary] == ("model" if evaluation.primary == "average" else "baseline")
+    assert set(kinds) >= {"majority", "stump", "logistic", "lightgbm", "model"}
+
+
+def test_only_a_network_seals_weights_of_pytorch(predictor: Predictor, shipped: Member) -> None:
+    assert ("model.safetensors" in predictor.artifact.files) == (shipped.job.name == "average")
+
+
+@pytest.mark.parametrize("kind", ["logistic", "lightgbm", "average"])
+def test_a_library_that_answers_otherwise_stops_the_export(run: Run, kind: str) -> None:
+    """The parity gate: the same trees, and a `predict` that is 0.001 away."""
+    name = "logistic" if kind == "logistic" else "lightgbm"
+    honest = run.ladder[name]
+    moved: Callable[[np.ndarray], np.ndarray] = lambda matrix: honest.predict(matrix) * 0.999  # noqa: E731
+    with pytest.raises(CheckFailed, match=f"{name} as ONNX differs from its library"):
+        choose_shipped(run.shipping(kind), {name: replace(honest, predict=moved)}, quiet)
+
+
+def test_an_encoder_that_says_no_parts_cannot_ship_a_baseline(run: Run) -> None:
+    class Opaque:
+        """An encoder that flattens in a way of its own."""
+
+        def __init__(self, encoder: object) -> None:
+            self.flatten = encoder.flatten  # type: ignore[attr-defined]
+
+    network = run.shipping("lightgbm")
+    parts = replace(network.parts, encoder=Opaque(network.parts.encoder))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="cannot be flattened"):
+        choose_shipped(replace(network, parts=parts), run.ladder, quiet)
+
+
+def test_what_is_shipped_is_fitted_though_it_is_not_reported(run: Run) -> None:
+    network = run.shipping("lightgbm", **{"evaluation.baselines": ["majority"]})
+    assert set(fit_ladder(network, quiet)) == {"majority", "lightgbm"}
+
+
+def test_a_trained_recipe_ships_it(reference, tmp_path: Path) -> None:
+    """Through the front door: the session's reference run ships LightGBM."""
+    files = open_artifact(reference.path).files
+    assert EvaluationReport.model_validate_json(files["evaluation.json"]).primary == "lightgbm"
+    assert b"TreeEnsemble" in files["model.onnx"]
