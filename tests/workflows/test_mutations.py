@@ -168,11 +168,6 @@ def dead_feature(h: Healthy) -> Known:
     return h.measured("importance", measure_importance(deaf, h.data, 0))
 
 
-def dead_feature_without_labels(h: Healthy) -> Known:
-    deaf = replace(h.predictor, runtime=Deaf(h.predictor.runtime, 2))
-    return h.measured("importance", measure_importance(deaf, None, 0))
-
-
 class Misled:
     """A model that is pulled to the wrong side by one of its inputs."""
 
@@ -526,7 +521,6 @@ MUTATIONS: list[tuple[set[str], Callable[[Healthy], Known]]] = [
     ({"D1"}, other_schema),
     ({"D1"}, lax_schema),
     ({"D2"}, dead_feature),
-    ({"D2"}, dead_feature_without_labels),
     ({"D2"}, harmful_feature),
     ({"D3"}, slow_feature),
     ({"D4"}, named_like_an_identifier),
@@ -614,6 +608,38 @@ def test_a_line_without_evidence_is_not_yet(healthy: Healthy) -> None:
     assert "failed" not in after.values()
     need = {"D2", "D3", "D5", "D6", "D7", "I1", "I2", "I3", "I5", "I7", "O1", "O5", "P65", "C30", "D24-holes"}
     assert {name for name, s in after.items() if s == "not yet"} == LATER | need
+
+
+def test_golden_samples_are_too_few_to_call_a_feature_dead(healthy: Healthy) -> None:
+    deaf = replace(healthy.predictor, runtime=Deaf(healthy.predictor.runtime, 2))
+    found = measure_importance(deaf, None, 0)
+    assert found["still"] == [healthy.predictor.encoder.numeric[2]]
+    assert status(healthy.measured("importance", found))["D2"] == "not yet"
+
+
+def test_a_feature_that_matters_in_a_few_rows_is_not_dead(healthy: Healthy) -> None:
+    """One row in 300 has it; where it is, it decides."""
+    values = np.zeros(len(healthy.data))
+    values[::300] = 9e9
+    data = replace(healthy.data, columns={**healthy.data.columns, "duration_seconds": values})
+    rare = replace(healthy.predictor, runtime=Rare(healthy.predictor.runtime))
+    assert measure_importance(rare, data, 0)["dead"] == []
+    deaf = replace(healthy.predictor, runtime=Deaf(healthy.predictor.runtime, 0))
+    assert measure_importance(deaf, data, 0)["dead"] == ["duration_seconds"]
+    constant = replace(data, columns={**data.columns, "duration_seconds": np.zeros(len(data))})
+    assert measure_importance(deaf, constant, 0)["dead"] == []
+
+
+class Rare:
+    """A model that looks at the first number only where it is enormous."""
+
+    def __init__(self, runtime: Any) -> None:
+        self.runtime = runtime
+
+    def run(self, arrays: Arrays) -> Arrays:
+        enormous = arrays["numeric"][:, 0] > 4
+        outputs = Deaf(self.runtime, 0).run(arrays)
+        return {**outputs, "logit": outputs["logit"] + 5 * enormous.astype(np.float32)}
 
 
 def test_advisories_of_last_year_say_nothing(healthy: Healthy) -> None:

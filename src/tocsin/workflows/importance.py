@@ -5,6 +5,7 @@ Source: Breiman 2001, "Random Forests", section 10; DeLong et al. 1988, "Compari
 Correlated Receiver Operating Characteristic Curves", in the fast form of Sun & Xu 2014.
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ CELLS, FEWEST, MOST = 20_000, 200, 2_000
 """Rows times features that may be scored, and bounds of the rows."""
 SHIFTS = (1, 5, 11)
 """How far values are moved among the golden samples."""
+UNUSUAL = 200
+"""Rows with an unusual value that are looked at before a field is called dead."""
 STILL = 1e-9
 """A feature that moves no logit by more than this is dead."""
 SIDE = 1.959963984540054
@@ -28,8 +31,9 @@ SIDE = 1.959963984540054
 def measure_importance(predictor: Predictor, data: Dataset | None, seed: int) -> Facts:
     """Return for each field what ROC-AUC loses when it is shuffled, with a 95 % interval, on labelled rows.
 
-    `dead`: fields that move no answer at all. `harmful`: fields without which the model ranks better, at 5 %
-    with Holm's correction. Without labelled rows only dead fields are looked for, on the golden samples.
+    `dead`: fields that vary and yet move no answer, neither shuffled nor where an unusual value is replaced by
+    the usual one. `harmful`: fields without which the model ranks better, at 5 % with Holm's correction. Without
+    labelled rows the golden samples show only which fields move no answer of theirs.
     """
     if data is None:
         return _look_for_dead(predictor)
@@ -40,10 +44,12 @@ def measure_importance(predictor: Predictor, data: Dataset | None, seed: int) ->
     for name, values in picked.columns.items():
         moved = {**picked.columns, name: values[rng.permutation(len(values))]}
         logit = predictor.outputs(moved)["logit"]
-        found.append(_worth(name, picked.label, base, logit))
+        worth = _worth(name, picked.label, base, logit)
+        shift = max(worth["largest_shift"], _unusual_shift(predictor, data.columns, name))
+        found.append({**worth, "largest_shift": shift, "varies": _varies(data.columns[name])})
     adjusted = adjust_holm([f.pop("p_harmful") for f in found])
     harmful = [f["name"] for f, p in zip(found, adjusted, strict=True) if p <= LEVEL]
-    dead = [f["name"] for f in found if f["largest_shift"] <= STILL]
+    dead = [f["name"] for f in found if f["varies"] and f["largest_shift"] <= STILL]
     return {"labelled": True, "rows": len(picked), "dead": dead, "harmful": harmful, "features": found}
 
 
@@ -52,6 +58,40 @@ def _draw(data: Dataset, features: int) -> Dataset:
     labelled = np.flatnonzero(data.label >= 0)
     count = min(len(labelled), int(np.clip(CELLS // features, FEWEST, MOST)))
     return data.take(labelled[np.unique(np.linspace(0, len(labelled) - 1, count).astype(int))])
+
+
+def _unusual_shift(predictor: Predictor, columns: Columns, name: str) -> float:
+    """Return the largest |shift| of a logit when an unusual value of a field is replaced by the usual one."""
+    values = columns[name]
+    usual = _usual(values)
+    unusual = np.flatnonzero(_differs(values, usual))
+    if not len(unusual):
+        return 0.0
+    drawn = unusual[np.unique(np.linspace(0, len(unusual) - 1, min(UNUSUAL, len(unusual))).astype(int))]
+    unlike = take(columns, drawn)
+    replaced = np.empty_like(unlike[name])
+    replaced[:] = usual
+    base, moved = (predictor.outputs(c)["logit"] for c in (unlike, {**unlike, name: replaced}))
+    return float(np.abs(moved - base).max())
+
+
+def _usual(values: np.ndarray) -> Any:
+    if values.dtype == object:
+        return Counter(values.tolist()).most_common(1)[0][0]
+    distinct, counts = np.unique(values, return_counts=True)
+    return distinct[counts.argmax()]
+
+
+def _differs(values: np.ndarray, usual: Any) -> np.ndarray:
+    """Tell which values [B] are others; NaN is equal to NaN."""
+    if values.dtype == object:
+        return np.array([value != usual for value in values.tolist()], dtype=bool)
+    found: np.ndarray = (values != usual) & ~(np.isnan(values) & np.isnan(usual))
+    return found
+
+
+def _varies(values: np.ndarray) -> bool:
+    return bool(_differs(values, _usual(values)).any())
 
 
 def _worth(name: str, label: np.ndarray, base: np.ndarray, logit: np.ndarray) -> dict[str, Any]:
@@ -88,7 +128,7 @@ def _placements(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _look_for_dead(predictor: Predictor) -> Facts:
-    """Look for fields that move no golden sample's answer, hidden or with another sample's value."""
+    """Look for fields that move no golden sample's answer, hidden or with another sample's value: too few to tell."""
     columns: Columns = tabulate(predictor.golden_samples(), predictor.schema.sample)
     base = predictor.outputs(columns)["logit"]
     hidden = _hidden(predictor, columns, base)
@@ -97,8 +137,15 @@ def _look_for_dead(predictor: Predictor) -> Facts:
         moved = [predictor.outputs({**columns, name: np.roll(values, by)})["logit"] for by in SHIFTS]
         largest = max(float(np.abs(np.stack(moved) - base).max()), hidden.get(name, 0.0))
         found.append({"name": name, "largest_shift": largest, "loss": None, "low": None, "high": None})
-    dead = [str(f["name"]) for f in found if f["largest_shift"] <= STILL]
-    return {"labelled": False, "rows": len(base), "dead": dead, "harmful": [], "features": found}
+    still = [str(f["name"]) for f in found if f["largest_shift"] <= STILL]
+    return {
+        "labelled": False,
+        "rows": len(base),
+        "still": still,
+        "dead": [],
+        "harmful": [],
+        "features": found,
+    }
 
 
 def _hidden(predictor: Predictor, columns: Columns, base: np.ndarray) -> dict[str, float]:

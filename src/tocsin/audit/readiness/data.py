@@ -71,6 +71,9 @@ def check_benefit(known: Known) -> Answer:
     found = known.facts("importance")
     if found is None:
         return not_yet("the importance of the features was not measured")
+    if not found["labelled"]:
+        still = f"; {', '.join(found['still'])}: moves no golden sample" if found["still"] else ""
+        return not_yet(f"give labelled rows with --data to see if each feature helps{still}", "importance")
     counts = {"rows": found["rows"], "dead": found["dead"], "harmful": found["harmful"]}
     problems = [
         f"{', '.join(found[kind])}: {words}"
@@ -79,10 +82,6 @@ def check_benefit(known: Known) -> Answer:
     ]
     if problems:
         return failed("; ".join(problems), "importance", facts=counts)
-    if not found["labelled"]:
-        return not_yet(
-            "no feature is dead; give labelled rows with --data to see if each helps", "importance"
-        )
     unproved = [f["name"] for f in found["features"] if not (f["low"] is not None and f["low"] > 0)]
     words = f"none is dead or harmful on {found['rows']:,} rows"
     words += f"; not shown to help by itself: {', '.join(unproved)}" if unproved else ""
