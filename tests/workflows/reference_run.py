@@ -19,7 +19,10 @@ detector: intrusion
 name: reference
 output: runs
 hardware: cpu
-data: {sample: flow, train: [made-flows.csv]}
+data:
+  sample: flow
+  train: [made-flows.csv]
+  sources: {made-flows.csv: {licence: Apache-2.0, origin: made}}
 model: {width: 8, layers: 1, heads: 1, feedforward: 8}
 stages: {pretrain: {length: 0 steps}, finetune: {length: 40 steps, batch_size: 128}}
 evaluation: {max_false_positive_rate: 0.05, resamples: 100}

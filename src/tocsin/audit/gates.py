@@ -143,7 +143,7 @@ def _check_origin(seen: _Evidence) -> Verdict:
     made = seen.evaluation.get("provenance")
     if not made:
         return "failed" if seen.models else "not checked", "the evaluation does not say what made it"
-    needed = ("run", "seed", "recipe_sha256", "data_fingerprint", "git_commit")
+    needed = ("run", "seed", "recipe_sha256", "data_fingerprint")
     missing = [name for name in needed if made.get(name) in (None, "")]
     if missing:
         return "failed", f"the evaluation does not say its {', '.join(missing)}"
@@ -151,6 +151,8 @@ def _check_origin(seen: _Evidence) -> Verdict:
     wrong = [n for n, o in others.items() if o and o["data_fingerprint"] != made["data_fingerprint"]]
     if wrong:
         return "failed", f"{' and '.join(wrong)} and evaluation are about different data"
+    if not made.get("git_commit"):
+        return "not checked", "it was trained outside a repository: no commit says which code made it"
     dirty = ", with uncommitted changes" if made.get("git_dirty") else ""
     return "passed", (
         f"seed {made['seed']}, recipe {made['recipe_sha256'][:12]}, data {made['data_fingerprint'][:12]}, "
