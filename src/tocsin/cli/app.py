@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from tocsin import __version__
-from tocsin.cli.output import emit_json, emit_line, emit_table, say
-from tocsin.core.errors import CheckFailed, InputError, TocsinError
+from tocsin.cli.output import emit_json, emit_line, emit_record, emit_table, say
+from tocsin.core.errors import FOUND, CheckFailed, InputError, TocsinError
 
 app = typer.Typer(
     name="tocsin",
@@ -218,6 +218,39 @@ def predict(
             f"{summary['rows']:,} rows, {summary['positive']:,} {summary['label']}, "
             f"{summary['refused']:,} refused -> {output}"
         )
+
+
+@app.command()
+def scan(
+    targets: Annotated[
+        list[str],
+        typer.Argument(help="files or folders; - reads stdin", metavar="TARGET...", show_default=False),
+    ],
+    artifact: Annotated[
+        str, typer.Option(help="artifact folder, or detector@alias in --store")
+    ] = "phishing@champion",
+    form: Annotated[str, typer.Option("--format", help="table, jsonl, ocsf or ecs")] = "table",
+    explain: Annotated[int, typer.Option(min=0, help="strongest reasons per positive target")] = 3,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+    json: Json = False,
+) -> None:
+    """Give a verdict on raw files: mail as .eml, mbox or Maildir; exit 10 when one is positive."""
+    from tocsin.workflows.scan import FORMATS, Scan, check_format
+    from tocsin.workflows.stores import Source
+
+    check_format(form)
+    run = Scan(Source(artifact, store, key), targets, explain)
+    findings = list(run.findings()) if json else run.findings()
+    if json:
+        emit_json(run.document(findings))
+    else:
+        for kind, content in FORMATS[form](run, findings):
+            {"record": emit_record, "line": emit_line, "note": say}[kind](content)
+    if run.positive:
+        raise typer.Exit(FOUND)
+    if run.refused:
+        raise InputError(f"{run.refused} of {run.targets} target(s) could not be read")
 
 
 @app.command()
