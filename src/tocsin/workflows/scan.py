@@ -72,10 +72,11 @@ class Scan:
         }
 
     def _read(self) -> Iterator[Target | Finding]:
+        read = self.reader
         for name in self.names:
             source = (self.stdin or sys.stdin.buffer) if name == STDIN else Path(name)
             try:
-                yield from self.reader(source)
+                yield from read(source)
             except InputError as error:
                 yield Finding(Target(name, {}), None, str(error))
 

@@ -5,9 +5,9 @@ from encodings.aliases import aliases
 
 KNOWN = frozenset((
     "ascii", "utf_8", "utf_7", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "big5", "big5hkscs",
-    "cp437", "cp850", "cp852", "cp866", "cp874", "cp932", "cp936", "cp949", "cp950", "cp1250", "cp1251",
+    "cp437", "cp850", "cp852", "cp866", "cp874", "cp932", "cp949", "cp950", "cp1250", "cp1251",
     "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "euc_jp", "euc_kr", "gb2312",
-    "gbk", "gb18030", "hz", "iso2022_jp", "iso2022_jp_2", "iso2022_kr", "iso8859_1", "iso8859_2",
+    "gbk", "gb18030", "hz", "iso2022_jp", "iso2022_jp_2", "iso2022_kr", "iso8859_2",
     "iso8859_3", "iso8859_4", "iso8859_5", "iso8859_6", "iso8859_7", "iso8859_8", "iso8859_9",
     "iso8859_10", "iso8859_13", "iso8859_14", "iso8859_15", "iso8859_16", "johab", "koi8_r", "koi8_u",
     "latin_1", "mac_cyrillic", "mac_roman", "ptcp154", "shift_jis", "tis_620",
@@ -16,8 +16,8 @@ KNOWN = frozenset((
 imports a module of that name, keeps it for good, and knows codecs that are none (`idna`, `unicode_escape`)."""
 
 WIDER = {
-    "ascii": "cp1252", "latin_1": "cp1252", "iso8859_1": "cp1252", "iso8859_9": "cp1254",
-    "gb2312": "gb18030", "gbk": "gb18030", "cp936": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932",
+    "ascii": "cp1252", "latin_1": "cp1252", "iso8859_9": "cp1254",
+    "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932",
     "big5": "big5hkscs", "tis_620": "cp874",
 }  # fmt: skip
 """Charset -> the larger one that readers use in its place (as browsers do)."""
@@ -25,10 +25,10 @@ WIDER = {
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2800\u3164\ud800-\udfff\uffa0\ufffe\uffff]")
 """What no reader sees: controls, lone surrogates, letters that are blank."""
 ZERO_WIDTH = re.compile(
-    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u202a-\u202e\u2060-\u2069\u206a-\u206f"
-    r"\ufeff\U000e0000-\U000e007f]"
-    r"|(?<![^\x00-\x7f])[\u200c-\u200f]+(?![^\x00-\x7f])"
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u202a-\u202e\u2060-\u206f\ufeff"
+    r"\U000e0000-\U000e007f]"
 )
+JOINERS = re.compile(r"(?<![^\x00-\x7f])[\u200c-\u200f]+(?![^\x00-\x7f])")
 """Characters that take no room. Joiners and direction marks count only between characters that need none."""
 
 
@@ -67,5 +67,5 @@ def clean(text: str) -> str:
 
 def strip_zero_width(text: str) -> tuple[str, int]:
     """Take out characters that take no room; return the text and how many they were."""
-    kept = ZERO_WIDTH.sub("", text)
+    kept = JOINERS.sub("", ZERO_WIDTH.sub("", text))
     return kept, len(text) - len(kept)

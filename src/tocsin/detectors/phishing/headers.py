@@ -163,7 +163,7 @@ def address(value: str | None) -> Address | None:
     if found is None:
         return None
     name = text[:start] if 0 <= start < found.start() else ""
-    return Address(name.strip().strip('"').strip(), found[0].lower(), found[1].lower().strip("."))
+    return Address(name.strip("\"' ,;("), found[0].lower(), found[1].lower().strip("."))
 
 
 def authentication(head: Head) -> dict[str, str]:
