@@ -149,10 +149,11 @@ def test_one_document_holds_everything(mails: Path) -> None:
 
 
 def test_the_probability_is_that_of_the_route(mails: Path) -> None:
-    web, served = create_app([artifact()], quiet()), {}
-    for name, raw in (("phish", PHISH), ("ham", HAM), ("doubt", DOUBT)):
-        sample = {k: v for k, v in to_sample(parse_mail(raw)).items() if k != "sender_domain"}
-        served[name] = post(sample, "/v1/mailtoy/predict", web).json()["verdicts"][0]["probability"]
+    raws = {"phish": PHISH, "ham": HAM, "doubt": DOUBT}
+    samples = [to_sample(parse_mail(raw)) for raw in raws.values()]
+    body = [{k: v for k, v in sample.items() if k != "sender_domain"} for sample in samples]
+    verdicts = post(body, "/v1/mailtoy/predict", create_app([artifact()], quiet())).json()["verdicts"]
+    served = {name: verdict["probability"] for name, verdict in zip(raws, verdicts, strict=True)}
     targets = json.loads(scan(mails, "--json").stdout)["targets"]
     assert {Path(t["target"]).stem: t["verdict"]["probability"] for t in targets} == served
 
