@@ -20,6 +20,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+data_app = typer.Typer(help="Work on data files.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
 RecipeFile = Annotated[Path, typer.Argument(help="recipe (YAML)", show_default=False)]
 ArtifactFolder = Annotated[
     str, typer.Argument(help="artifact folder, or detector@alias in --store", show_default=False)
@@ -191,6 +194,30 @@ def evaluate(
         result.metric_rows,
     )
     emit_table("Slices", ["slice", "value", "rows", "recall", "false positives"], result.slice_rows)
+
+
+@data_app.command("add")
+def data_add(
+    file: Annotated[Path, typer.Argument(help="CSV with the new rows", show_default=False)],
+    to: Annotated[Path, typer.Option("--to", help="CSV that they go to", show_default=False)],
+    detector: Annotated[str, typer.Option(help="whose schema the rows must fit")] = "phishing",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, write nothing")] = False,
+    json: Json = False,
+) -> None:
+    """Append new labelled rows to a CSV file: schema and duplicates checked, the old file kept."""
+    from tocsin.workflows.additions import add_samples
+
+    done = add_samples(file, to, detector, dry_run)
+    if json:
+        emit_json(done)
+        return
+    for repeat in done["left_out"]:
+        say(f"{repeat['row']}: repeats {repeat['of']} ({repeat['kind']})")
+    kept = f", old file kept as {done['backup']}" if done["backup"] else ""
+    emit_line(
+        f"{to}: {done['rows_before']:,} rows, {done['added']:,} {'would be ' if dry_run else ''}added, "
+        f"{done['exact_duplicates']:,} exact and {done['near_duplicates']:,} near duplicates left out{kept}"
+    )
 
 
 @app.command()

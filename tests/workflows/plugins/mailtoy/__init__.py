@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, Field
 
-from tocsin.core.detector import Calibration, Detector, Schema
+from tocsin.core.detector import Calibration, Detector, Label, Layout, Row, Schema
 from tocsin.core.types import Arrays, Columns, Files, Sample, Verdict
 
 WORDS = ("password", "meeting")
@@ -67,6 +67,21 @@ def decode(outputs: Arrays, calibration: Calibration, artifact: str) -> list[Ver
     return [verdict(x) for x in outputs["logit"].astype(np.float64)]
 
 
+def label(row: Row) -> Label:
+    if row["label"] not in ("yes", "no"):
+        raise ValueError(f"label is {row['label']!r}, not yes or no")
+    return Label(row["label"] == "yes")
+
+
+LAYOUT = Layout(
+    "notes",
+    frozenset({"text", "language", "label"}),
+    lambda row: {name: row[name] for name in ("text", "language")},
+    label,
+    {"label": "the truth", "origin": "where it came from"},
+)
+
+
 def nothing(*_: Any) -> Any:
     raise NotImplementedError
 
@@ -76,7 +91,7 @@ DETECTOR = Detector(
     summary="counts two words",
     positive="phishing",
     negative="legitimate",
-    schemas={"note": Schema("note", Note, {})},
+    schemas={"note": Schema("note", Note, {"notes": LAYOUT})},
     config=BaseModel,
     encoder=nothing,
     load_encoder=NoteEncoder.load,
