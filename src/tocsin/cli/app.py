@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from tocsin import __version__
-from tocsin.cli.output import emit_json, emit_line, emit_table, say
-from tocsin.core.errors import CheckFailed, InputError, TocsinError
+from tocsin.cli.output import emit_json, emit_line, emit_record, emit_table, say
+from tocsin.core.errors import FOUND, CheckFailed, InputError, TocsinError
 
 app = typer.Typer(
     name="tocsin",
@@ -19,6 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+data_app = typer.Typer(help="Work on data files.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 RecipeFile = Annotated[Path, typer.Argument(help="recipe (YAML)", show_default=False)]
 ArtifactFolder = Annotated[
@@ -211,6 +214,30 @@ def evaluate(
     emit_table("Slices", ["slice", "value", "rows", "recall", "false positives"], result.slice_rows)
 
 
+@data_app.command("add")
+def data_add(
+    file: Annotated[Path, typer.Argument(help="CSV with the new rows", show_default=False)],
+    to: Annotated[Path, typer.Option("--to", help="CSV that they go to", show_default=False)],
+    detector: Annotated[str, typer.Option(help="whose schema the rows must fit")] = "phishing",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, write nothing")] = False,
+    json: Json = False,
+) -> None:
+    """Append new labelled rows to a CSV file: schema and duplicates checked, the old file kept."""
+    from tocsin.workflows.additions import add_samples
+
+    done = add_samples(file, to, detector, dry_run)
+    if json:
+        emit_json(done)
+        return
+    for repeat in done["left_out"]:
+        say(f"{repeat['row']}: repeats {repeat['of']} ({repeat['kind']})")
+    kept = f", old file kept as {done['backup']}" if done["backup"] else ""
+    emit_line(
+        f"{to}: {done['rows_before']:,} rows, {done['added']:,} {'would be ' if dry_run else ''}added, "
+        f"{done['exact_duplicates']:,} exact and {done['near_duplicates']:,} near duplicates left out{kept}"
+    )
+
+
 @app.command()
 def compare(
     first: Annotated[str, typer.Argument(help="artifact A: folder, or detector@alias in --store")],
@@ -300,6 +327,39 @@ def predict(
             f"{summary['rows']:,} rows, {summary['positive']:,} {summary['label']}, "
             f"{summary['refused']:,} refused -> {output}"
         )
+
+
+@app.command()
+def scan(
+    targets: Annotated[
+        list[str],
+        typer.Argument(help="files or folders; - reads stdin", metavar="TARGET...", show_default=False),
+    ],
+    artifact: Annotated[
+        str, typer.Option(help="artifact folder, or detector@alias in --store")
+    ] = "phishing@champion",
+    form: Annotated[str, typer.Option("--format", help="table, jsonl, ocsf or ecs")] = "table",
+    explain: Annotated[int, typer.Option(min=0, help="strongest reasons per positive target")] = 3,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+    json: Json = False,
+) -> None:
+    """Give a verdict on raw files: mail as .eml, mbox or Maildir; exit 10 when one is positive."""
+    from tocsin.workflows.scan import FORMATS, Scan, check_format
+    from tocsin.workflows.stores import Source
+
+    check_format(form)
+    run = Scan(Source(artifact, store, key), targets, explain)
+    findings = list(run.findings()) if json else run.findings()
+    if json:
+        emit_json(run.document(findings))
+    else:
+        for kind, content in FORMATS[form](run, findings):
+            {"record": emit_record, "line": emit_line, "note": say}[kind](content)
+    if run.positive:
+        raise typer.Exit(FOUND)
+    if run.refused:
+        raise InputError(f"{run.refused} of {run.targets} target(s) could not be read")
 
 
 @app.command()

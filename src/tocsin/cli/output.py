@@ -1,5 +1,6 @@
 """What the verbs print: a short table for people, or one JSON document for programs."""
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.core.durable import json_bytes
+from tocsin.core.durable import json_bytes, jsonable
 
 # What is printed is never markup: `data.train=[x]` is text.
 _out = Console(markup=False, highlight=False)
@@ -18,6 +19,13 @@ _err = Console(stderr=True, markup=False, highlight=False)
 def emit_json(value: object) -> None:
     """Print one JSON document on stdout."""
     sys.stdout.buffer.write(json_bytes(value))
+    sys.stdout.flush()
+
+
+def emit_record(value: object) -> None:
+    """Print one JSON value on one line of stdout; what UTF-8 cannot hold is written as a JSON escape."""
+    text = json.dumps(jsonable(value), ensure_ascii=False, allow_nan=False)
+    sys.stdout.buffer.write((text + "\n").encode(errors="backslashreplace"))
     sys.stdout.flush()
 
 

@@ -113,6 +113,22 @@ class Decode(Protocol):
 
 
 @dataclass(frozen=True)
+class Target:
+    """One thing that was found in what a user asked to scan: a message of a mailbox, a row of a log."""
+
+    name: str
+    """Where it lies: `inbox.mbox#12`."""
+    fields: Row
+    """The fields of the sample."""
+    facts: Row = field(default_factory=dict)
+    """JSON values that people want to see and the model does not: links, attachments, what was cut."""
+    remarks: tuple[str, ...] = ()
+    """What is noteworthy among the facts, a sentence each, the worst first."""
+    ecs: Row = field(default_factory=dict)
+    """What it is in the field sets of the Elastic Common Schema, nested: `{"email": {"subject": ...}}`."""
+
+
+@dataclass(frozen=True)
 class Detector:
     """One kind of model with everything that makes it different from the others."""
 
@@ -134,6 +150,9 @@ class Detector:
     demo: str
     """`module:function`: (folder, seed) -> path of a CSV file with made data."""
     runtime: Literal["onnx", "chat"] = "onnx"
+    scan: str | None = None
+    """`module:function`: (path, or binary stream of what came by stdin) -> iterator of Target. It yields what it
+    can read, whatever the bytes are, and raises InputError only where there is nothing to be read."""
 
     def schema(self, name: str) -> Schema:
         """Return the schema of a sample by its name; InputError tells the nearest."""

@@ -7,10 +7,14 @@
 | 2 | bad input: a file, row, key or value; nothing was written |
 | 3 | training collapsed; `collapse_report.json` says why |
 | 4 | stopped by a signal after a checkpoint; run again with `--resume` |
+| 10 | `tocsin scan` found something: at least one target is positive, even if others could not be read |
 """
 
 from difflib import get_close_matches
 from typing import ClassVar
+
+FOUND = 10
+"""Exit code of a scan that found something: not an error, so no exception has it."""
 
 
 class TocsinError(Exception):

@@ -1,0 +1,51 @@
+"""Where links and addresses lead, and whether that is where they say they lead. Nothing is looked up."""
+
+import re
+
+FILES = frozenset((
+    "asp", "aspx", "bat", "csv", "doc", "docx", "exe", "gif", "htm", "html", "jpeg", "jpg", "js",
+    "json", "jsp", "md", "mp3", "mp4", "pdf", "php", "png", "ppt", "pptx", "py", "rar", "rtf", "sh",
+    "txt", "wav", "xls", "xlsx", "xml", "zip",
+))  # fmt: skip
+"""Endings that look like a top-level domain and are mostly those of files."""
+SECOND_LEVEL = frozenset((
+    "ac", "co", "com", "edu", "gob", "gov", "go", "mil", "ne", "net", "or", "org",
+))  # fmt: skip
+"""Labels under which a country's registry registers names. The full list is public and long, and changes."""
+
+URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"'()\[\]{}|^`]{1,2000}", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?:[a-z][a-z0-9+.-]{0,30}:)?[/\\]{2,}(?:[^/\\?#]*@)?(\[[^\]]{1,60}\]|[^/\\?#:]{1,255})", re.IGNORECASE
+)
+_LOOKS_LIKE = re.compile(
+    r"(?:https?://)?(?:[^/\s@]{1,60}@)?((?:[\w-]{1,63}\.)+([a-z]{2,24}|xn--[\w-]{2,59}))(?::\d{1,5})?(?:[/?#]\S*)?",
+    re.IGNORECASE,
+)
+
+
+def host_of(url: str) -> str | None:
+    """Return the host of a URL as a browser reads it (backslashes are slashes), or None."""
+    text = url.strip()[:2100]
+    if text[:4].lower() == "www.":
+        text = "//" + text
+    found = _HOST.match(text)
+    return found[1].lower().rstrip(".") or None if found else None
+
+
+def named_host(text: str) -> str | None:
+    """Return the host that a reader takes a text for: a URL or a bare domain and nothing else; None otherwise."""
+    found = _LOOKS_LIKE.fullmatch(text.strip()[:500])
+    if found is None or (found[2].lower() in FILES and "//" not in text):
+        return None
+    return found[1].lower()
+
+
+def is_same_site(one: str, other: str) -> bool:
+    """Tell whether two hosts are names of one registered domain, as far as that can be told without a list."""
+    return _site(one) == _site(other)
+
+
+def _site(host: str) -> str:
+    labels = host.lower().strip(".").split(".")
+    is_country = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in SECOND_LEVEL
+    return ".".join(labels[-3 if is_country else -2 :])

@@ -1,0 +1,192 @@
+"""What of an HTML mail's styling decides whether a reader sees a text: inline styles and plain style sheets.
+
+Source: CSS 2.1; selectors of one element are followed, media queries (other screens) are left out.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+Colour = tuple[int, int, int]
+Declarations = Mapping[str, str]
+
+MOST_STYLE = 2_000
+"""Characters of one `style` attribute that are looked at."""
+MOST_SHEET = 100_000
+MOST_RULES = 2_000
+NEAR = 36
+"""Two colours whose channels differ by no more than this in all cannot be told apart."""
+TINY = 1.0
+"""Pixels up to which a letter cannot be read."""
+
+NAMED: dict[str, Colour] = {
+    "white": (255, 255, 255), "black": (0, 0, 0), "snow": (255, 250, 250), "ivory": (255, 255, 240),
+    "ghostwhite": (248, 248, 255), "whitesmoke": (245, 245, 245), "red": (255, 0, 0), "blue": (0, 0, 255),
+    "gray": (128, 128, 128), "grey": (128, 128, 128), "silver": (192, 192, 192), "navy": (0, 0, 128),
+    "green": (0, 128, 0), "yellow": (255, 255, 0), "orange": (255, 165, 0), "purple": (128, 0, 128),
+}  # fmt: skip
+
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_SIMPLE = re.compile(r"([a-z][a-z0-9]*)?([.#][\w-]+)?\Z")
+_HEX = re.compile(r"#([0-9a-f]{6}|[0-9a-f]{3})\b")
+_RGB = re.compile(
+    r"rgba?\(\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*(?:[,/]\s*([\d.]{1,8})\s*)?\)"
+)
+_LENGTH = re.compile(r"(-?\d{0,6}\.?\d{0,6})\s*(px|pt|em|rem|%|)\Z")
+_SCALE = {"px": 1.0, "": 1.0, "pt": 4 / 3, "em": 16.0, "rem": 16.0, "%": 0.16}
+
+
+class Look(NamedTuple):
+    """How text looks at a place of the document; each element inherits it and changes some of it."""
+
+    gone: bool = False
+    """Neither it nor anything in it is shown."""
+    unseen: bool = False
+    tiny: bool = False
+    colour: Colour | None = (0, 0, 0)
+    """None: transparent."""
+    ground: Colour | None = (255, 255, 255)
+    """None: unknown, such as an image."""
+
+    @property
+    def hides(self) -> bool:
+        """Whether text here cannot be read."""
+        if self.gone or self.unseen or self.tiny or self.colour is None:
+            return True
+        return self.ground is not None and sum(map(_apart, self.colour, self.ground)) <= NEAR
+
+
+def _apart(a: int, b: int) -> int:
+    return abs(a - b)
+
+
+@lru_cache(maxsize=4096)
+def declarations(style: str) -> Declarations:
+    """Parse the content of a `style` attribute or of a rule's braces; the last of a name counts."""
+    found = {}
+    for part in style[:MOST_STYLE].lower().split(";"):
+        name, colon, value = part.partition(":")
+        if colon:
+            found[name.strip()] = value.replace("!important", "").strip()
+    return found
+
+
+def restyle(look: Look, style: Declarations) -> Look:
+    """Return how text looks inside an element of that style."""
+    if not style:
+        return look
+    if _is_gone(style):
+        return look._replace(gone=True)
+    if (visible := style.get("visibility")) in ("hidden", "collapse", "visible"):
+        look = look._replace(unseen=visible != "visible")
+    if (size := _pixels(style.get("font-size", ""))) is not None:
+        look = look._replace(tiny=size <= TINY)
+    if (text := style.get("color")) and text != "inherit":
+        look = _coloured(look, text)
+    for name in ("background", "background-color"):
+        if ground := style.get(name):
+            look = look._replace(ground=_ground(look.ground, ground))
+    return look._replace(ground=None) if "background-image" in style else look
+
+
+def _is_gone(style: Declarations) -> bool:
+    if style.get("display") == "none" or _is_zero(style.get("opacity")):
+        return True
+    cuts = "hidden" in style.get("overflow", "")
+    if cuts and any(_is_zero(style.get(n)) for n in ("max-height", "height", "max-width", "width")):
+        return True
+    away = ("text-indent", "left", "top", "margin-left") if "position" in style else ("text-indent",)
+    return any((_pixels(style.get(name, "")) or 0) <= -500 for name in away)
+
+
+def _is_zero(value: str | None) -> bool:
+    pixels = None if value is None else _pixels(value)
+    return pixels is not None and pixels <= 0.01
+
+
+def _pixels(value: str) -> float | None:
+    match = _LENGTH.match(value)
+    if not match or not any(c.isdigit() for c in match[1]):
+        return None
+    return float(match[1]) * _SCALE[match[2]]
+
+
+def _coloured(look: Look, text: str) -> Look:
+    if text == "transparent":
+        return look._replace(colour=None)
+    found = colour(text)
+    return look if found is None else look._replace(colour=found)
+
+
+def _ground(under: Colour | None, text: str) -> Colour | None:
+    if "url(" in text or "gradient" in text:
+        return None
+    if text in ("transparent", "none", "inherit", "0", "0 0"):
+        return under
+    return colour(text)
+
+
+def colour(text: str) -> Colour | None:
+    """Return the first colour that a value names, or None; one that lets all through counts as none."""
+    if found := _HEX.search(text):
+        digits = found[1] if len(found[1]) == 6 else "".join(c * 2 for c in found[1])
+        return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+    if found := _RGB.search(text):
+        return min(int(found[1]), 255), min(int(found[2]), 255), min(int(found[3]), 255)
+    return next((NAMED[word] for word in text.split()[:8] if word in NAMED), None)
+
+
+class Sheet:
+    """The rules of a document's `<style>` elements, looked up by element, class and id."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, dict[str, str]] = {}
+        self._room = MOST_SHEET
+
+    def add(self, text: str) -> None:
+        """Read one `<style>` element; beyond the budget nothing more is read."""
+        text, self._room = text[: self._room], max(0, self._room - len(text))
+        place = 0
+        text = _COMMENT.sub(" ", text)
+        while len(self.rules) < MOST_RULES and (brace := text.find("{", place)) >= 0:
+            selector = text[place:brace].rpartition(";")[2].rpartition("}")[2].strip().lower()
+            if selector.startswith("@"):
+                place = _after_block(text, brace)
+                continue
+            end = text.find("}", brace)
+            end = len(text) if end < 0 else end
+            self._add_rule(selector, declarations(text[brace + 1 : end].strip()))
+            place = end + 1
+
+    def _add_rule(self, selectors: str, style: Declarations) -> None:
+        for selector in selectors[:1000].split(","):
+            words = selector.split()
+            if len(words) == 1 and _SIMPLE.match(words[0]):
+                self.rules.setdefault(words[0], {}).update(style)
+            elif words and any(name.startswith("background") for name in style):
+                last = re.match(r"[a-z0-9]*[.#]?[\w-]*", words[-1])
+                if last and last[0]:  # it holds in some places only: there the ground is not known
+                    self.rules.setdefault(last[0], {})["background-image"] = "unknown"
+
+    def style(self, tag: str, attributes: Mapping[str, str]) -> Declarations:
+        """Return what holds for an element, its own `style` last."""
+        own = declarations(attributes["style"].strip()) if "style" in attributes else {}
+        if not self.rules:
+            return own
+        names: Sequence[str] = [f".{name}" for name in attributes.get("class", "").lower().split()[:20]]
+        if identity := attributes.get("id"):
+            names = [*names, f"#{identity.lower()}"]
+        keys = (tag, *(key for name in names for key in (name, tag + name)))
+        found = [self.rules[key] for key in keys if key in self.rules]
+        return {name: value for style in (*found, own) for name, value in style.items()} if found else own
+
+
+def _after_block(text: str, brace: int) -> int:
+    """Return where the block of an at-rule ends, blocks inside it included."""
+    depth = 0
+    for match in re.finditer(r"[{}]", text[brace:]):
+        depth += 1 if match[0] == "{" else -1
+        if not depth:
+            return brace + match.end()
+    return len(text)
