@@ -10,12 +10,15 @@ import numpy as np
 
 from tocsin.artifact.open import open_artifact
 from tocsin.audit.baselines import fit_baselines
+from tocsin.audit.readers import READERS, fit_reader
 from tocsin.audit.tables import audit
+from tocsin.core.detector import TextReader
 from tocsin.core.durable import write_json, write_text
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import dump_recipe, with_overrides
 from tocsin.data.clusters import connect, near_duplicates
+from tocsin.data.dataset import Dataset
 from tocsin.data.sources import write_quarantine
 from tocsin.data.splits import Fold
 from tocsin.metrics.comparison import Scores, Truth, compare_models
@@ -177,7 +180,7 @@ def judge_members(
     scores |= _baseline_scores(first, tell)
     test = prepared.test(fold)
     train_kinds = frozenset(str(c) for c in np.unique(prepared.dataset.take(fold.train).category) if c)
-    slices = {"source": test.source} if len(set(test.source)) > 1 else {}
+    slices = slices_by_facet(test)
     truth = Truth(
         valid=first.parts.valid.label,
         test=first.parts.test.label,
@@ -188,6 +191,12 @@ def judge_members(
         split=fold.facts,
     )
     return compare_models(truth, scores, job.recipe.evaluation, job.name, make_origin(fold, job))
+
+
+def slices_by_facet(test: Dataset) -> dict[str, np.ndarray]:
+    """Return what the rows differ in: their facets, and the file where no facet says the source."""
+    found = {"source": test.source, **{k: v for k, v in test.facets.items() if k != "split"}}
+    return {name: values for name, values in found.items() if len(set(values)) > 1}
 
 
 def _member_scores(member: Member) -> Scores:
@@ -210,13 +219,30 @@ def _baseline_scores(member: Member, tell: Tell) -> dict[str, Scores]:
         parts.encoder.flatten(part.arrays) for part in (parts.train, parts.valid, parts.test)
     )
     held_out = (valid, parts.valid.label)
-    fitted = fit_baselines(names, (train, parts.train.label), held_out, seed)
+    fitted = fit_baselines(
+        [name for name in names if name not in READERS], (train, parts.train.label), held_out, seed
+    )
     augmented = augmented_rows(member.stage) if BOOSTED in names else None
     if augmented is not None:
         rows = (parts.encoder.flatten(augmented[0]), augmented[1])
         fitted[f"{BOOSTED}, augmented"] = fit_baselines([BOOSTED], rows, held_out, seed)[BOOSTED]
-    return {
+    scores = {
         name: Scores(b.predict(valid[0]), b.predict(test[0]), "baseline", b.description, b.seconds)
+        for name, b in fitted.items()
+    }
+    return scores | _reader_scores([name for name in names if name in READERS], parts, seed)
+
+
+def _reader_scores(names: Sequence[str], parts: Parts, seed: int) -> dict[str, Scores]:
+    """Fit the baselines that read texts; InputError where the samples are no texts."""
+    if not names:
+        return {}
+    if not isinstance(parts.encoder, TextReader):
+        raise InputError(f"evaluation.baselines: {names[0]!r} reads texts, and these samples are none")
+    train, valid, test = (parts.encoder.texts(p.columns) for p in (parts.train, parts.valid, parts.test))
+    fitted = {name: fit_reader(name, train, parts.train.label, seed) for name in names}
+    return {
+        name: Scores(b.predict(valid), b.predict(test), "baseline", b.description, b.seconds)
         for name, b in fitted.items()
     }
 
