@@ -27,6 +27,8 @@ LINKS = re.compile(
 )
 ADDRESSES = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
 MASKS = re.compile(r"(?i)<\s*(url|link|email|num|phone|tel|name|place|decimal|time|date|#)\s*>")
+MARKUP = re.compile(r"<!--.{0,500}?-->|</?[a-zA-Z][^<>]{0,300}>", re.DOTALL)
+"""What is left of HTML in a text that was not parsed: comments inside words, tags."""
 DIGITS = re.compile(r"\d+")
 SPACE = re.compile(r"\s+")
 WORD = re.compile(r"\w+")
@@ -77,6 +79,7 @@ def fold(text: str, links: bool = True) -> str:
     text = INVISIBLE.sub("", text)  # what NFKC brought back
     if "<" in text:
         text = MASKS.sub(lambda found: f" {_MASKED.get(found[1].lower(), '00000')} ", text)
+        text = MARKUP.sub("", text)
     if links:
         text = LINKS.sub(_shape, text)
     if "@" in text:

@@ -29,7 +29,7 @@ from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.provenance import make_origin, make_provenance
 from tocsin.workflows.report import write_report
-from tocsin.workflows.summary import summarise
+from tocsin.workflows.summary import average_folds, summarise
 from tocsin.workflows.trackers import log_results, tracked
 
 Tell = Callable[[str], None]
@@ -87,8 +87,9 @@ def train_recipe(path: Path, sets: Sequence[str], options: TrainOptions, tell: T
     runs = tuple(
         train_run(prepared, fold, seed, options, tell) for fold in prepared.folds for seed in recipe.seeds
     )
+    lines = [summarise(run.fold, run.seed, run.evaluation) for run in runs]
     write_json(
-        folder / "summary.json", {"runs": [summarise(run.fold, run.seed, run.evaluation) for run in runs]}
+        folder / "summary.json", {"runs": lines, "average": average_folds([run.evaluation for run in runs])}
     )
     return TrainResult(folder, runs)
 

@@ -21,7 +21,7 @@ from tocsin.detectors.phishing.disguise import disguise
 from tocsin.detectors.phishing.model import POOL
 from tocsin.engine.batch import Batch
 from tocsin.engine.task import Part
-from tocsin.features.pieces import HIDDEN
+from tocsin.features.pieces import FIRST_BYTE, FIRST_PIECE, HIDDEN, INNER, Pieces
 from tocsin.features.text import TextEncoder
 from tocsin.nn.losses import loss_terms
 
@@ -48,6 +48,7 @@ class MessageBatches:
         self._cells = cells(self.part, self.config.balance)
         is_marked = self.training and self.config.mark_share > 0
         self._marks = find_marks(self.part, self.encoder.vocabulary.size) if is_marked else None
+        self._letters = letter_pieces(self.encoder.vocabulary)
         self._terms = loss_terms(torch.as_tensor(self.part.label), self.weight_2)
 
     def __len__(self) -> int:
@@ -59,7 +60,7 @@ class MessageBatches:
         arrays = take(self.part.arrays, index_B)
         if self.training:
             rng = np.random.default_rng((self.seed, epoch, place))
-            arrays = self._hide(self._disguise(arrays, index_B, rng), rng)
+            arrays = self._hide(self._estrange(self._disguise(arrays, index_B, rng), rng), rng)
         inputs = {name: torch.from_numpy(values) for name, values in trim(arrays).items()}
         targets = {
             "label": torch.as_tensor(self.part.label[index_B]),
@@ -90,6 +91,20 @@ class MessageBatches:
             arrays[name][rows] = values
         return arrays
 
+    def _estrange(self, arrays: Arrays, rng: np.random.Generator) -> Arrays:
+        """Write the words of some messages in a language that nobody knows: signs, digits and links stay.
+
+        So the model learns how much to believe the rest of a message when its words say nothing.
+        """
+        tokens, letters = arrays["tokens"], self._letters
+        rows = rng.random(len(tokens)) < self.config.foreign_share
+        if len(letters) < 2 or not rows.any():
+            return arrays
+        strange = np.arange(self.encoder.vocabulary.size)
+        rare = np.concatenate([letters[len(letters) // 2 :], np.arange(FIRST_BYTE + 128, FIRST_PIECE)])
+        strange[letters] = rng.choice(rare, len(letters))
+        return {**arrays, "tokens": np.where(rows[:, None], strange[tokens], tokens)}
+
     def _hide(self, arrays: Arrays, rng: np.random.Generator) -> Arrays:
         """Hide tokens at random, those that tell the source more often, and some shapes."""
         tokens, config = arrays["tokens"], self.config
@@ -102,6 +117,12 @@ class MessageBatches:
         unseen = rng.random(len(tokens)) < config.shape_dropout
         shape = np.where(unseen[:, None], np.float32(0), arrays["shape"])
         return {**arrays, "tokens": np.where(hidden, HIDDEN, tokens), "shape": shape}
+
+
+def letter_pieces(vocabulary: Pieces) -> np.ndarray:
+    """Return the ids of pieces that are letters, frequent ones first: single letters, then by use."""
+    names = [piece.lstrip(INNER) for piece in vocabulary.pieces]
+    return np.flatnonzero([name.isalpha() for name in names]) + FIRST_PIECE
 
 
 def trim(arrays: Arrays) -> Arrays:

@@ -44,6 +44,10 @@ class PhishingConfig(BaseModel):
     mark_share: Share = Field(
         0.0, description="training: chance to hide a token that tells the source of a message, each time"
     )
+    foreign_share: Share = Field(
+        0.15,
+        description="training: share of messages whose words become unknown, as in a language never seen",
+    )
     category_weight: float = Field(
         0.2, ge=0, le=10, description="weight of the loss of a positive's kind; 0 leaves it out"
     )
