@@ -1,5 +1,7 @@
 """Tokens: nothing is unknown, a row alone is a row among others, what is hidden is what is named."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -88,7 +90,7 @@ def test_a_bare_link_keeps_its_letters() -> None:
 def test_passages_cover_every_word_once(text: str) -> None:
     spans = list(passages(text))
     assert all(a < b for a, b in spans)
-    assert all(b <= c for (_, b), (c, _) in zip(spans, spans[1:], strict=False))
+    assert all(b <= c for (_, b), (c, _) in itertools.pairwise(spans))
     left = "".join(c for i, c in enumerate(text) if not any(a <= i < b for a, b in spans))
     assert not left.strip()
 
@@ -115,10 +117,8 @@ def test_windows_are_hidden() -> None:
 @pytest.mark.parametrize("damage", ["", "{}", '{"options": 3}', "twice"])
 def test_foreign_files_are_refused(damage: str) -> None:
     content = FITTED.save()["text.json"]
-    if damage == "twice":
-        content = content.replace(b'"pieces":[', b'"pieces":["qq","qq",')
-    else:
-        content = damage.encode()
+    doubled = content.replace(b'"pieces":[', b'"pieces":["qq","qq",')
+    content = doubled if damage == "twice" else damage.encode()
     with pytest.raises(InputError, match=r"text\.json"):
         TextEncoder.load({"text.json": content})
     with pytest.raises(InputError):

@@ -26,9 +26,20 @@ from tocsin.features.text import TextEncoder, TextOptions
 TEXT = "Please verify your account at https://secure.bank.example/a before 20:00, thank you very much"
 
 
-def part(rows: int = 200) -> tuple[Part, TextEncoder]:
+def part(rows: int = 600) -> tuple[Part, TextEncoder]:
     rng = np.random.default_rng(0)
-    words = "please verify account dinner tonight thanks bank meeting password see you code offer".split()
+    words = [
+        "please",
+        "verify",
+        "account",
+        "dinner",
+        "tonight",
+        "thanks",
+        "bank",
+        "meeting",
+        "password",
+        "offer",
+    ]
     texts = np.array([" ".join(rng.choice(words, rng.integers(2, 25))) for _ in range(rows)], dtype=object)
     label = (rng.random(rows) < 0.3).astype(np.int64)
     source = np.where(np.arange(rows) < rows // 10, "small", "large").astype(object)
