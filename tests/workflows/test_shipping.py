@@ -58,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     models = folder / "models" / "model"
     job = Job("model", prepared.recipe, models, 42, False, fold.fingerprint, Tracking())
     network = fit_member(prepared, encode_parts(prepared, fold, prepared.recipe), job, quiet)
-    return Run(prepared, network, fit_ladder(network, quiet))
+    return Run(prepared, network, fit_ladder(network, quiet).tables)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -170,7 +170,7 @@ def test_an_encoder_that_says_no_parts_cannot_ship_a_baseline(run: Run) -> None:
 
 def test_what_is_shipped_is_fitted_though_it_is_not_reported(run: Run) -> None:
     network = run.shipping("lightgbm", **{"evaluation.baselines": ["majority"]})
-    assert set(fit_ladder(network, quiet)) == {"majority", "lightgbm"}
+    assert set(fit_ladder(network, quiet).tables) == {"majority", "lightgbm"}
 
 
 def test_a_trained_recipe_ships_it(reference, tmp_path: Path) -> None:

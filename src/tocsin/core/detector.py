@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from pydantic import BaseModel
@@ -45,6 +45,12 @@ class Layout:
     repair: Callable[[Row], Iterable[str]] | None = None
     """Called once per row before `record` and `label`; mends the row in place and yields the name of
     each quirk that it mended, so that they are counted (`Infinity -> missing`)."""
+    optional: frozenset[str] = frozenset()
+    """Columns that are read where a file has them."""
+    facets: Mapping[str, str] = field(default_factory=dict)
+    """Name -> column, denied ones too: what rows are divided, drawn, held out and reported by, never features."""
+    skip: Callable[[Row], str | None] | None = None
+    """Called first: why a row is not of this task (`a bare link`), or None; such rows are counted, not refused."""
     encoding: str | None = None
     """What bytes that are not UTF-8 are read as, counted as a repair; None refuses their rows."""
 
@@ -84,6 +90,19 @@ class Encoder(Protocol):
     @classmethod
     def load(cls, files: Files) -> Self:
         """Rebuild a fitted encoder; InputError on files that it did not write."""
+        ...
+
+
+@runtime_checkable
+class TextReader(Protocol):
+    """What an encoder offers beside `Encoder` where its samples are texts."""
+
+    def texts(self, columns: Columns) -> list[str]:
+        """Return each row as one text, as it was written: what baselines for text are fitted on."""
+        ...
+
+    def hide_passages(self, columns: Columns) -> Iterable[tuple[str, Arrays]]:
+        """Yield (`field[start:stop]` in characters, arrays without that passage) for one row, as evidence."""
         ...
 
 

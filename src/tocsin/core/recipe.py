@@ -83,8 +83,15 @@ class SplitSection(Section):
     )
     group: str | None = Field(None, description="column whose equal values stay on one side")
     time: str | None = Field(None, description="column to split on in time: the newest rows are the test")
+    by: str | None = Field(
+        None, description="facet that names each row's side, such as a published `split`; null divides here"
+    )
     hold_out: tuple[str, ...] | Literal["each"] = Field(
         (), description="categories that are in the test only; `each` makes one fold per category"
+    )
+    hold_out_by: str = Field(
+        "category",
+        description="what `hold_out` names: the `category` of positives, or a facet of all rows such as source",
     )
     seed: int = Field(42, ge=0, description="seed of the split, apart from the seeds of the models")
 
@@ -201,7 +208,7 @@ class EvaluationSection(Section):
         0.5, ge=0, lt=1, description="least recall of any slice at the threshold for `tocsin ready`"
     )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind each interval")
-    baselines: tuple[Literal["majority", "stump", "logistic", "lightgbm"], ...] = Field(
+    baselines: tuple[Literal["majority", "stump", "logistic", "lightgbm", "tfidf", "rules"], ...] = Field(
         ("majority", "stump", "logistic", "lightgbm"), description="simpler models fitted on the same split"
     )
 

@@ -1,7 +1,7 @@
 """A dataset: validated columns, the truth about each row, and the rows that were refused."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class Dataset:
     """[N] object, or None: rows of one group stay on one side of a split."""
     time: np.ndarray | None = None
     """[N] float64 or object that sorts, or None."""
+    facets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name -> [N] object, text or None: what rows are divided, drawn, held out and reported by."""
     refused: Sequence[BadRow] = ()
     repairs: tuple[tuple[str, int], ...] = ()
     """(quirk that was handled, number of values): counted, so that nothing changes in silence."""
@@ -53,4 +55,5 @@ class Dataset:
             source=self.source[index],
             group=None if self.group is None else self.group[index],
             time=None if self.time is None else self.time[index],
+            facets=take(self.facets, index),
         )

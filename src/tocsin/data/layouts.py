@@ -22,7 +22,7 @@ class Fit:
     @property
     def unknown(self) -> list[str]:
         """Columns that the layout does not know."""
-        known = self.layout.columns | self.layout.denied.keys()
+        known = self.layout.columns | self.layout.optional | self.layout.denied.keys()
         return [name for name in self.names if name not in known]
 
 
@@ -77,7 +77,7 @@ def _distinguish(first: Iterable[str]) -> list[str]:
 
 
 def _spell(names: Iterable[str], layout: Layout) -> tuple[str, ...]:
-    known = {name.strip(): name for name in (*layout.denied, *layout.columns)}
+    known = {name.strip(): name for name in (*layout.denied, *layout.columns, *layout.optional)}
     return tuple(known.get(name, name) for name in names)
 
 

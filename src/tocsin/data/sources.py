@@ -106,6 +106,7 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
         source=np.concatenate([d.source for d in datasets]),
         group=_optional([d.group for d in datasets]),
         time=_optional([d.time for d in datasets]),
+        facets=_join_facets(datasets),
         refused=tuple(row for d in datasets for row in d.refused),
         repairs=tuple(sorted(repairs.items())),
     )
@@ -137,6 +138,7 @@ class _Intake:
         self.truths: list[tuple[Any, ...]] = []
         self.refused: list[BadRow] = []
         self.repairs: Counter[str] = Counter()
+        self.facets = {name: c for name, c in fit.layout.facets.items() if c in fit.names}
         for wanted in (how.group, how.time):
             if wanted is not None and wanted not in fit.names:
                 raise InputError(f"there is no column {wanted!r}{did_you_mean(wanted, list(fit.names))}")
@@ -149,6 +151,9 @@ class _Intake:
             try:
                 if isinstance(row, str):
                     raise ValueError(row)
+                if self.fit.layout.skip and (reason := self.fit.layout.skip(row)):
+                    self.repairs[f"left out: {reason}"] += 1
+                    continue
                 truth = self._truth(line, row)
                 fields.append(self._record(row))
                 truths.append(truth)
@@ -170,7 +175,7 @@ class _Intake:
 
     def dataset(self, notes: Counter[str]) -> Dataset:
         """Return what was taken in."""
-        lines, label, category, group, time = zip(*self.truths, strict=True)
+        lines, label, category, group, time, *facets = zip(*self.truths, strict=True)
         return Dataset(
             columns={key: np.concatenate([part[key] for part in self.parts]) for key in self.parts[0]},
             label=np.array(label, dtype=np.int64),
@@ -179,6 +184,9 @@ class _Intake:
             source=column([self.name] * len(lines), numeric=False),
             group=None if self.how.group is None else column(group, numeric=False),
             time=None if self.how.time is None else column(time, numeric=True),
+            facets={
+                name: column(found, numeric=False) for name, found in zip(self.facets, facets, strict=True)
+            },
             refused=tuple(sorted(self.refused, key=lambda row: row.line)),
             repairs=tuple(sorted((self.repairs + notes).items())),
         )
@@ -190,12 +198,13 @@ class _Intake:
                 self.repairs[quirk] += 1
         group = None if how.group is None else _group(row[how.group], how.group)
         time = None if how.time is None else _moment(row[how.time])
+        facets = [None if row[c] is None else str(row[c]) for c in self.facets.values()]
         if not how.labelled:
-            return line, -1, "", group, time
+            return line, -1, "", group, time, *facets
         label = layout.label(row)
         if label.positive is None:
             raise ValueError("the label is missing")
-        return line, int(label.positive), (label.positive and label.category) or "", group, time
+        return line, int(label.positive), (label.positive and label.category) or "", group, time, *facets
 
     def _record(self, row: Row) -> Row:
         for name in self.dropped:
@@ -298,6 +307,16 @@ def _short(urls: Sequence[str]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return list(urls)
+
+
+def _join_facets(datasets: Sequence[Dataset]) -> dict[str, np.ndarray]:
+    """Put facets after one another; None where a file does not have one."""
+    names = list(dict.fromkeys(name for dataset in datasets for name in dataset.facets))
+    absent = [np.full(len(dataset), None, dtype=object) for dataset in datasets]
+    return {
+        name: np.concatenate([d.facets.get(name, none) for d, none in zip(datasets, absent, strict=True)])
+        for name in names
+    }
 
 
 def _optional(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:

@@ -19,6 +19,10 @@ from tocsin.data.fingerprint import content_fingerprint, fingerprint, mix, row_k
 
 TRAIN, VALID, TEST, LEFT_OUT = range(4)
 SIDES = ("train", "valid", "test")
+PUBLISHED = {"train": TRAIN, "val": VALID, "valid": VALID, "validation": VALID, "dev": VALID, "test": TEST}
+"""What published divisions call their sides."""
+BOTH = 20
+"""Rows of each class that a facet's value needs to be held out by `each`."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,21 @@ def split(dataset: Dataset, section: SplitSection, official_test: Dataset | None
     InputError for an unknown category, a missing time, or a side that stays without rows.
     """
     ground = _survey(dataset, section, official_test)
-    sides, facts = _divide_in_time(ground) if section.time else (_divide_evenly(ground), {})
+    sides, facts = _divide(ground)
+    if section.hold_out and section.hold_out_by != "category":
+        return hold_out_facets(ground, sides, facts)
     if section.hold_out:
         return [_hold_out(name, held, ground, sides, facts) for name, held in _held_sets(ground).items()]
     test = np.flatnonzero(sides == TEST) if official_test is None else np.arange(len(official_test))
     return [_fold("main", ground, sides, test, facts)]
+
+
+def _divide(ground: _Ground) -> tuple[np.ndarray, dict[str, Any]]:
+    if ground.section.time:
+        return _divide_in_time(ground)
+    if ground.section.by:
+        return _divide_as_published(ground, ground.section.by), {"published": ground.section.by}
+    return _divide_evenly(ground), {}
 
 
 def _survey(dataset: Dataset, section: SplitSection, official: Dataset | None) -> _Ground:
@@ -171,6 +185,63 @@ def _divide_in_time(ground: _Ground) -> tuple[np.ndarray, dict[str, Any]]:
     return sides, {"straddling_moved_to_train": moved}
 
 
+def _divide_as_published(ground: _Ground, name: str) -> np.ndarray:
+    """Return the side that a facet names for each row, int64 [N]; InputError for a name of no side."""
+    values = _facet(ground.dataset, name, "split.by")
+    unknown = sorted({str(v) for v in values} - set(PUBLISHED))
+    if unknown:
+        known = ", ".join(PUBLISHED)
+        raise InputError(f"split.by: {name!r} holds {unknown[0]!r}, which is no side (there are: {known})")
+    return np.array([PUBLISHED[str(v)] for v in values], dtype=np.int64)
+
+
+def _facet(dataset: Dataset, name: str, key: str) -> np.ndarray:
+    if name not in dataset.facets:
+        known = sorted(dataset.facets)
+        raise InputError(
+            f"{key}: the rows have no facet {name!r}{did_you_mean(name, known)} (there are: {', '.join(known)})"
+        )
+    return dataset.facets[name]
+
+
+def hold_out_facets(ground: _Ground, sides: np.ndarray, facts: dict[str, Any]) -> list[Fold]:
+    """Make one fold a value of a facet: its rows are the test, all others train and validation.
+
+    `each` takes the values with enough rows of both classes: with one class alone no ranking can be judged.
+    """
+    name, wanted = ground.section.hold_out_by, ground.section.hold_out
+    if ground.official is not None:
+        raise InputError("split.hold_out_by: a facet is held out of data.train, so data.test must be empty")
+    values = _facet(ground.dataset, name, "split.hold_out_by")
+    found = sorted({str(v) for v in values if v is not None})
+    if wanted != "each" and (strange := [v for v in wanted if v not in found]):
+        hint = did_you_mean(strange[0], found)
+        raise InputError(f"split.hold_out: no {name} {strange[0]!r}{hint} (there are: {', '.join(found)})")
+    chosen = [v for v in found if _has_both(ground.dataset, values == v)] if wanted == "each" else wanted
+    if not chosen:
+        raise InputError(f"split.hold_out: no {name} holds {BOTH} rows of each class")
+    left = {"held_out_by": name, "not_held_out": [v for v in found if v not in chosen]}
+    return [_hold_facet(value, values == value, ground, sides, facts | left) for value in chosen]
+
+
+def _has_both(dataset: Dataset, inside: np.ndarray) -> bool:
+    return all(int((dataset.label[inside] == side).sum()) >= BOTH for side in (0, 1))
+
+
+def _hold_facet(
+    value: str, inside: np.ndarray, ground: _Ground, sides: np.ndarray, facts: dict[str, Any]
+) -> Fold:
+    """Rows of other values that share a cluster with the held ones are left out: they would leak."""
+    shared = _share_cluster(ground.cluster, inside) & ~inside
+    sides = np.where(inside, TEST, np.where(shared, LEFT_OUT, np.where(sides == TEST, TRAIN, sides)))
+    more = {"held_out": [value], "left_out_for_sharing_a_cluster": int(shared.sum())}
+    return _fold(_fold_name(value), ground, sides, np.flatnonzero(inside), facts | more)
+
+
+def _fold_name(value: str) -> str:
+    return f"held-out-{re.sub('[^a-z0-9]+', '-', value.lower()).strip('-')}"
+
+
 def _straddling(cluster: np.ndarray, sides: np.ndarray) -> np.ndarray:
     pairs = np.unique(cluster * len(SIDES) + sides) // len(SIDES)
     return np.unique(pairs[1:][pairs[1:] == pairs[:-1]])
@@ -190,7 +261,7 @@ def _held_sets(ground: _Ground) -> dict[str, list[str]]:
         raise InputError("split.hold_out: the rows have no categories")
     if wanted != "each":
         return {"held-out": list(wanted)}
-    return {f"held-out-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}": [name] for name in tested}
+    return {_fold_name(name): [name] for name in tested}
 
 
 def _hold_out(name: str, held: list[str], ground: _Ground, sides: np.ndarray, facts: dict[str, Any]) -> Fold:

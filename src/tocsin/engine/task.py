@@ -88,6 +88,8 @@ class Part:
     """[N] int64: 1, 0, or -1 where there is no label."""
     category: np.ndarray
     """[N] int64 index into the plan's categories, or -1."""
+    facets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name -> [N] object: where a row comes from, to draw rows by; never a feature."""
 
     def __len__(self) -> int:
         return len(self.label)

@@ -32,6 +32,8 @@ Axes = Mapping[str, Mapping[int, str]]
 
 _HARMLESS = (
     (FutureWarning, r".*isinstance\(treespec, LeafSpec\)` is deprecated"),  # torch 2.13 about itself
+    (FutureWarning, r"_check_is_size will be removed"),  # likewise, in what it makes of an LSTM
+    (UserWarning, r"(?s)The tensor attributes .*_flat_weights"),  # an LSTM's list of its own parameters
     (UserWarning, r"# The axis name: .* will not be used"),  # several inputs share `rows`: the point
 )
 _NOISY = "torch.onnx._internal.exporter._registration"  # misses torchvision

@@ -3,6 +3,7 @@
 Shapes: B rows.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX
-from tocsin.core.detector import Calibration, Detector, Encoder, Schema
+from tocsin.core.detector import Calibration, Detector, Encoder, Schema, TextReader
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.plugins import load_detector
 from tocsin.core.types import Arrays, Columns, Evidence, Sample, Verdict, rows, tabulate, take
@@ -133,14 +134,20 @@ class Predictor:
 
     def _explain(self, columns: Columns, arrays: Arrays, outputs: Arrays, row: int) -> tuple[Evidence, ...]:
         """Hide each part of one row in turn; the strongest falls and rises of the logit come first."""
-        alone = {name: values[row : row + 1] for name, values in arrays.items()}
-        parts = list(self.encoder.hide(alone))
+        parts = self._parts(columns, arrays, row)
         if not parts:
             return ()
         hidden = {name: np.concatenate([part[name] for _, part in parts]) for name in arrays}
         falls = outputs["logit"][row] - self._run(hidden)["logit"]
         order = np.argsort(-np.abs(falls), kind="stable")
         return tuple(_evidence(columns, parts[i][0], row, float(falls[i])) for i in order if falls[i])
+
+    def _parts(self, columns: Columns, arrays: Arrays, row: int) -> list[tuple[str, Arrays]]:
+        """Return (part, one row's arrays without it): passages of a text, else what the encoder hides."""
+        if isinstance(self.encoder, TextReader):
+            index = np.array([row])
+            return list(self.encoder.hide_passages(take(columns, index)))
+        return list(self.encoder.hide({name: values[row : row + 1] for name, values in arrays.items()}))
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -166,7 +173,18 @@ def slices_of(block: Columns, calibration: Calibration) -> Iterator[tuple[Calibr
 def _evidence(columns: Columns, part: str, row: int, weight: float) -> Evidence:
     """Say what was hidden: a field of the sample with its value, or a passage of its text."""
     if part not in columns:
-        return Evidence(kind="passage", name=part, value=part, weight=weight)
+        return Evidence(kind="passage", name=part, value=_passage(columns, part, row), weight=weight)
     value = columns[part][row]
     absent = value is None or value != value
     return Evidence(kind="feature", name=part, value="" if absent else str(value), weight=weight)
+
+
+_PLACE = re.compile(r"(\w+)\[(\d+):(\d+)\]")
+
+
+def _passage(columns: Columns, part: str, row: int) -> str:
+    """Return the characters that `field[start:stop]` names, as they were sent; another name stands for itself."""
+    found = _PLACE.fullmatch(part)
+    if found is None or found[1] not in columns:
+        return part
+    return str(columns[found[1]][row])[int(found[2]) : int(found[3])]

@@ -1,44 +1,70 @@
 """The baselines of a run, fitted beside the network, and everybody's scores on the same rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tocsin.audit.baselines import Baseline, fit_baselines
+from tocsin.audit.readers import READERS, Reader, fit_reader
+from tocsin.core.detector import TextReader
+from tocsin.core.errors import InputError
+from tocsin.engine.task import Part
 from tocsin.metrics.comparison import Scores
-from tocsin.workflows.members import Member, augmented_rows
+from tocsin.workflows.members import Member, Parts, augmented_rows
 from tocsin.workflows.shipping import AVERAGE, BOOSTED, NEEDED
 
 
-def fit_ladder(member: Member, tell: Callable[[str], None]) -> dict[str, Baseline]:
+@dataclass(frozen=True)
+class Ladder:
+    """The fitted baselines: those that read flat features, and those that read texts."""
+
+    tables: Mapping[str, Baseline] = field(default_factory=dict)
+    readers: Mapping[str, Reader] = field(default_factory=dict)
+
+
+def fit_ladder(member: Member, tell: Callable[[str], None]) -> Ladder:
     """Fit the baselines that the recipe reports or ships, and LightGBM once more on the rows as they were augmented."""
     recipe, parts, seed = member.job.recipe, member.parts, member.job.seed
     names = list(dict.fromkeys([*recipe.evaluation.baselines, *NEEDED[recipe.export.ship]]))
     if not names:
-        return {}
+        return Ladder()
     tell(f"baselines: {', '.join(names)}")
     train, valid = (parts.encoder.flatten(part.arrays) for part in (parts.train, parts.valid))
     held_out = (valid, parts.valid.label)
-    fitted = fit_baselines(names, (train, parts.train.label), held_out, seed)
+    tables = [name for name in names if name not in READERS]
+    fitted = fit_baselines(tables, (train, parts.train.label), held_out, seed)
     augmented = augmented_rows(member.stage) if BOOSTED in names else None
     if augmented is not None:
         rows = (parts.encoder.flatten(augmented[0]), augmented[1])
         fitted[f"{BOOSTED}, augmented"] = fit_baselines([BOOSTED], rows, held_out, seed)[BOOSTED]
-    return fitted
+    return Ladder(fitted, _fit_readers([name for name in names if name in READERS], parts, seed))
 
 
-def score_all(
-    members: Mapping[str, Member], first: Member, ladder: Mapping[str, Baseline]
-) -> dict[str, Scores]:
+def _fit_readers(names: Sequence[str], parts: Parts, seed: int) -> dict[str, Reader]:
+    """Fit the baselines that read texts; InputError where the samples are no texts."""
+    if not names:
+        return {}
+    texts = _texts(parts, parts.train)
+    return {name: fit_reader(name, texts, parts.train.label, seed) for name in names}
+
+
+def _texts(parts: Parts, part: Part) -> list[str]:
+    if not isinstance(parts.encoder, TextReader):
+        raise InputError("evaluation.baselines: some read texts, and these samples are none")
+    return parts.encoder.texts(part.columns)
+
+
+def score_all(members: Mapping[str, Member], first: Member, ladder: Ladder) -> dict[str, Scores]:
     """Score members with what was exported, and the baselines that are none of them by their libraries."""
     ordered = sorted(members.items(), key=lambda item: item[1] is not first)
     scores = {name: _member_scores(member, ladder) for name, member in ordered}
-    others = {name: baseline for name, baseline in ladder.items() if name not in members}
-    return scores | (_baseline_scores(first, others) if others else {})
+    others = {name: baseline for name, baseline in ladder.tables.items() if name not in members}
+    return scores | _table_scores(first.parts, others) | _reader_scores(first.parts, ladder.readers)
 
 
-def _member_scores(member: Member, ladder: Mapping[str, Baseline]) -> Scores:
+def _member_scores(member: Member, ladder: Ladder) -> Scores:
     """Score what was exported; a shipped baseline stays a baseline."""
     is_baseline = member.model is None
-    made = f"{ladder[member.job.name].description}, exported" if is_baseline else _parameters(member)
+    made = f"{ladder.tables[member.job.name].description}, exported" if is_baseline else _parameters(member)
     return Scores(
         member.probability(member.valid),
         member.probability(member.test),
@@ -53,10 +79,21 @@ def _parameters(member: Member) -> str:
     return f"{count:,} parameters" + (" and LightGBM, averaged" if member.job.name == AVERAGE else "")
 
 
-def _baseline_scores(member: Member, baselines: Mapping[str, Baseline]) -> dict[str, Scores]:
-    sides = (member.parts.valid, member.parts.test)
-    valid, test = (member.parts.encoder.flatten(part.arrays)[0] for part in sides)
+def _table_scores(parts: Parts, baselines: Mapping[str, Baseline]) -> dict[str, Scores]:
+    if not baselines:
+        return {}
+    valid, test = (parts.encoder.flatten(part.arrays)[0] for part in (parts.valid, parts.test))
     return {
         name: Scores(b.predict(valid), b.predict(test), "baseline", b.description, b.seconds)
         for name, b in baselines.items()
+    }
+
+
+def _reader_scores(parts: Parts, readers: Mapping[str, Reader]) -> dict[str, Scores]:
+    if not readers:
+        return {}
+    valid, test = (_texts(parts, part) for part in (parts.valid, parts.test))
+    return {
+        name: Scores(r.predict(valid), r.predict(test), "baseline", r.description, r.seconds)
+        for name, r in readers.items()
     }

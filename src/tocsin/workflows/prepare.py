@@ -77,4 +77,7 @@ def encode_part(dataset: Dataset, encoder: Encoder, categories: Sequence[str]) -
     """Encode rows with a fitted encoder and number their categories; -1 where a row has none of them."""
     numbers = {name: i for i, name in enumerate(categories)}
     category = np.array([numbers.get(name, -1) for name in dataset.category], dtype=np.int64)
-    return Part(dataset.columns, encoder.encode(dataset.columns), dataset.label.astype(np.int64), category)
+    facets = {"source": dataset.source, **dataset.facets}
+    return Part(
+        dataset.columns, encoder.encode(dataset.columns), dataset.label.astype(np.int64), category, facets
+    )

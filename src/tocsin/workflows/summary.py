@@ -7,7 +7,7 @@ from tocsin.metrics.evaluation import Estimate, EvaluationReport, ModelEvaluatio
 
 COLUMNS = {"ROC-AUC": "roc_auc", "recall": "recall", "false positives": "false_positive_rate"}
 """What fits beside a name on a screen of 80 columns; the report has the rest."""
-METRICS = ("roc_auc", "pr_auc", "f1", "recall", "false_positive_rate", "recall_at_fpr_0.01")
+METRICS = ("roc_auc", "pr_auc", "f1", "f1_macro", "recall", "false_positive_rate", "recall_at_fpr_0.01")
 
 
 def summarise(fold: str, seed: int, evaluation: EvaluationReport) -> dict[str, Any]:
@@ -18,6 +18,17 @@ def summarise(fold: str, seed: int, evaluation: EvaluationReport) -> dict[str, A
     }
     origin = {"provenance": evaluation.provenance.model_dump()}
     return {"fold": fold, "seed": seed, "primary": evaluation.primary, "models": models} | origin
+
+
+def average_folds(evaluations: Sequence[EvaluationReport]) -> dict[str, dict[str, float]]:
+    """Return model -> metric -> mean over runs: of models that every run has, and where it is defined in all."""
+    common = set.intersection(*(set(e.models) for e in evaluations)) if evaluations else set()
+    found: dict[str, dict[str, float]] = {}
+    for name in sorted(common):
+        values = {m: [e.models[name].metrics[m].value for e in evaluations] for m in METRICS}
+        known = {m: [v for v in seen if v is not None] for m, seen in values.items()}
+        found[name] = {m: sum(v) / len(v) for m, v in known.items() if len(v) == len(evaluations)}
+    return found
 
 
 def model_rows(evaluation: EvaluationReport) -> Iterator[tuple[str, ...]]:

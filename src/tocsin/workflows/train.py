@@ -1,7 +1,7 @@
 """Train a recipe: every fold and seed, the model, its variants and the baselines on the same rows, then seal."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tocsin.artifact.open import open_artifact
-from tocsin.audit.baselines import Baseline
 from tocsin.core.durable import write_json, write_text
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import dump_recipe, with_overrides
+from tocsin.data.dataset import Dataset
 from tocsin.data.likeness import dependent_rows
 from tocsin.data.sources import write_quarantine
 from tocsin.data.splits import Fold
@@ -21,7 +21,7 @@ from tocsin.metrics.comparison import Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.metrics.thresholds import check_negatives
 from tocsin.workflows.audit import audit_fold
-from tocsin.workflows.ladder import fit_ladder, score_all
+from tocsin.workflows.ladder import Ladder, fit_ladder, score_all
 from tocsin.workflows.members import Job, Member, Parts, encode_parts, fit_member
 from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
@@ -29,7 +29,7 @@ from tocsin.workflows.provenance import make_origin, make_provenance
 from tocsin.workflows.report import write_report
 from tocsin.workflows.seeds import SeedRun, write_scores, write_seed_summary
 from tocsin.workflows.shipping import choose_shipped
-from tocsin.workflows.summary import summarise
+from tocsin.workflows.summary import average_folds, summarise
 from tocsin.workflows.trackers import log_results, tracked
 
 Tell = Callable[[str], None]
@@ -86,8 +86,9 @@ def train_recipe(path: Path, sets: Sequence[str], options: TrainOptions, tell: T
     runs = tuple(
         train_run(prepared, fold, seed, options, tell) for fold in prepared.folds for seed in recipe.seeds
     )
+    lines = [summarise(run.fold, run.seed, run.evaluation) for run in runs]
     write_json(
-        folder / "summary.json", {"runs": [summarise(run.fold, run.seed, run.evaluation) for run in runs]}
+        folder / "summary.json", {"runs": lines, "average": average_folds([run.evaluation for run in runs])}
     )
     if len(recipe.seeds) > 1:
         write_seed_summary(folder, recipe, [SeedRun(r.folder, r.fold, r.seed, r.evaluation) for r in runs])
@@ -147,7 +148,7 @@ def _run(prepared: Prepared, fold: Fold, job: Job, options: TrainOptions, tell: 
     parts = encode_parts(prepared, fold, job.recipe)
     members = fit_members(prepared, fold, parts, job, options.variants, tell)
     ladder = fit_ladder(members[job.name], tell)
-    shipped = choose_shipped(members[job.name], ladder, tell)
+    shipped = choose_shipped(members[job.name], ladder.tables, tell)
     members, job = {**members, shipped.job.name: shipped}, replace(job, name=shipped.job.name)
     evaluation = judge_members(prepared, fold, members, job, ladder)
     write_json(job.folder / "evaluation.json", evaluation)
@@ -180,14 +181,14 @@ def fit_members(
 
 
 def judge_members(
-    prepared: Prepared, fold: Fold, members: dict[str, Member], job: Job, ladder: Mapping[str, Baseline]
+    prepared: Prepared, fold: Fold, members: dict[str, Member], job: Job, ladder: Ladder
 ) -> EvaluationReport:
     """Put members and baselines side by side on the test rows, each at its own threshold from validation."""
     first = members[job.name]
     scores = score_all(members, first, ladder)
     test = prepared.test(fold)
     train_kinds = frozenset(str(c) for c in np.unique(prepared.dataset.take(fold.train).category) if c)
-    slices = {"source": test.source} if len(set(test.source)) > 1 else {}
+    slices = slices_by_facet(test)
     column = job.recipe.evaluation.thresholds_per
     truth = Truth(
         valid=first.parts.valid.label,
@@ -203,6 +204,12 @@ def judge_members(
     report = compare_models(truth, scores, job.recipe.evaluation, job.name, make_origin(fold, job))
     write_scores(job.folder, test, truth, scores, report)
     return report
+
+
+def slices_by_facet(test: Dataset) -> dict[str, np.ndarray]:
+    """Return what the rows differ in: their facets, and the file where no facet says the source."""
+    found = {"source": test.source, **{k: v for k, v in test.facets.items() if k != "split"}}
+    return {name: values for name, values in found.items() if len(set(values)) > 1}
 
 
 def _finished(folder: Path, fold: Fold, seed: int) -> RunResult:

@@ -1,0 +1,29 @@
+"""Messages in any language: phishing or legitimate."""
+
+from pathlib import Path
+
+from tocsin.core.detector import Detector, Schema
+from tocsin.detectors.phishing.config import PhishingConfig
+from tocsin.detectors.phishing.decode import decode
+from tocsin.detectors.phishing.encode import make_encoder
+from tocsin.detectors.phishing.layouts import LAYOUTS
+from tocsin.detectors.phishing.sample import Message
+from tocsin.features.text import TextEncoder
+
+SCHEMA = Schema("message", Message, {layout.name: layout for layout in LAYOUTS})
+
+DETECTOR = Detector(
+    name="phishing",
+    summary="tells phishing from legitimate messages in any language, and shows the passages that say so",
+    positive="phishing",
+    negative="legitimate",
+    schemas={SCHEMA.name: SCHEMA},
+    config=PhishingConfig,
+    encoder=make_encoder,
+    load_encoder=TextEncoder.load,
+    decode=decode,
+    plan="tocsin.detectors.phishing.training:plan",
+    stages=("fit",),
+    folder=Path(__file__).parent,
+    demo="tocsin.detectors.phishing.demo:make",
+)

@@ -1,0 +1,131 @@
+"""The files that messages come in: our own columns, and the collection of public sources, by two truths."""
+
+from typing import Any
+
+from tocsin.core.detector import Label, Layout, Row
+
+TRUTH = "the truth itself"
+SENDER = "who sent it, cheap to change; only to keep senders on one side of a split"
+COLLECTION = "which collection the message came from, which gives its label away"
+PUBLISHED = "says how the collection was divided"
+
+POSITIVE = frozenset({"1", "1.0", "true", "yes", "phishing", "spam", "smishing", "fraud", "scam", "bad"})
+NEGATIVE = frozenset({"0", "0.0", "false", "no", "legitimate", "legit", "ham", "good"})
+
+FIELDS = ("text", "subject", "language", "channel")
+_MEASURED = ("truncated", "has_html", "n_urls", "year")
+
+
+def read_label(value: Any) -> bool:
+    """Read a label in the words that people use; ValueError for any other."""
+    word = str(value).strip().lower()
+    if value is None or word not in POSITIVE | NEGATIVE:
+        raise ValueError(
+            "the label is missing" if value is None else f"label {value!r} is neither yes nor no"
+        )
+    return word in POSITIVE
+
+
+def own_label(row: Row) -> Label:
+    """Read `label` and, where it is there, `category`."""
+    if "label" not in row:
+        return Label(None)
+    positive = read_label(row["label"])
+    return Label(positive, (row.get("category") or None) if positive else None)
+
+
+def loose_label(row: Row) -> Label:
+    """Phishing, smishing, fraud and spam against legitimate."""
+    if "label" not in row:
+        return Label(None)
+    positive = read_label(row["label"])
+    return Label(positive, row.get("category") if positive else None)
+
+
+def strict_label(row: Row) -> Label:
+    """Phishing and smishing against everything else, spam too."""
+    if "is_phishing_strict" not in row:
+        return Label(None)
+    positive = read_label(row["is_phishing_strict"])
+    return Label(positive, row.get("category") if positive else None)
+
+
+def record(row: Row) -> Row:
+    """Return the fields of a Message; what a file does not have is missing."""
+    return {name: row.get(name) for name in FIELDS}
+
+
+def skip_links(row: Row) -> str | None:
+    """Leave out rows that are a bare link: they are another task."""
+    return "a bare link, not a message" if row.get("channel") == "url" else None
+
+
+def skip_undecided(row: Row) -> str | None:
+    """Leave out bare links, and rows whose strict truth nobody knows."""
+    unknown = row.get("is_phishing_strict", 0) is None
+    return skip_links(row) or ("nobody knows whether it is phishing" if unknown else None)
+
+
+_FACETS = {"source": "source", "language": "language", "channel": "channel", "origin": "text_origin"}
+_DENIED = {
+    "label": TRUTH,
+    "is_phishing_strict": TRUTH,
+    "category": TRUTH,
+    "source_label": TRUTH,
+    "label_quality": COLLECTION,
+    "source": COLLECTION,
+    "id": COLLECTION,
+    "group": "names near-duplicates",
+    "split": PUBLISHED,
+    "text_origin": COLLECTION,
+    "language_basis": COLLECTION,
+    **dict.fromkeys(_MEASURED, "measured on the raw files of some collections only"),
+}
+_COLUMNS = frozenset({"text", "language", "channel", *_DENIED})
+
+OWN = Layout(
+    name="message",
+    columns=frozenset({"text", "label"}),
+    optional=frozenset({"subject", "language", "channel"}),
+    record=record,
+    label=own_label,
+    denied={
+        "label": TRUTH,
+        "category": TRUTH,
+        "source": COLLECTION,
+        "origin": COLLECTION,
+        "group": "names near-duplicates",
+        "sender_domain": SENDER,
+        "time": "when it was sent",
+        "split": PUBLISHED,
+    },
+    facets={
+        "source": "source",
+        "language": "language",
+        "channel": "channel",
+        "origin": "origin",
+        "split": "split",
+    },
+)
+
+MESSAGES = Layout(
+    name="messages",
+    columns=_COLUMNS,
+    record=record,
+    label=loose_label,
+    denied=_DENIED,
+    facets={**_FACETS, "split": "split"},
+    skip=skip_links,
+)
+
+STRICT = Layout(
+    name="messages_strict",
+    columns=_COLUMNS,
+    record=record,
+    label=strict_label,
+    denied=_DENIED,
+    facets={**_FACETS, "split": "split"},
+    skip=skip_undecided,
+)
+
+LAYOUTS = (OWN, MESSAGES, STRICT)

@@ -1,0 +1,239 @@
+"""Messages as arrays: tokens of subject and text, their number, and the shape of the message as numbers.
+
+Shapes: B rows, L places for tokens, S numbers of the shape.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tocsin.core.errors import InputError
+from tocsin.core.types import Arrays, Columns, Files, rows
+from tocsin.features.folding import ADDRESSES, LINKS, fold, strip_invisible
+from tocsin.features.pieces import BREAK, HIDDEN, Pieces, learn_pieces
+
+SETTINGS = "text.json"
+HEAD = 0.75
+"""Share of the places that the beginning of a message gets where it is too long; its end gets the rest."""
+CHARACTERS_PER_TOKEN = 8
+SUBJECT_SHARE = 0.2
+WINDOW, WINDOWS = 8, 40
+"""Tokens that `hide` hides at once, and how many times at most."""
+PASSAGE_WORDS, PASSAGES = 8, 40
+"""Words of a passage, and how many passages evidence is looked for in."""
+SHAPE = (
+    "characters", "links", "addresses", "digits", "longest_number", "capitals", "exclamations", "questions",
+    "currency", "lines", "not_ascii", "other_signs", "mean_word", "has_subject",
+)  # fmt: skip
+"""The numbers of `shape`, counts as log(1 + n), shares of the characters in [0, 1]."""
+
+_SEGMENT = re.compile(r"[^\s]+")
+_END = re.compile(r"[.!?;:。！？।؟\n]")
+_NUMBER = re.compile(r"\d[\d .,/-]*")
+
+
+class TextOptions(BaseModel):
+    """What a text encoder can be asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tokens: int = Field(256, ge=16, le=4096)
+    vocabulary: int = Field(16_000, ge=300, le=200_000)
+
+
+class _Saved(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    options: TextOptions
+    pieces: tuple[str, ...]
+    mean: tuple[float, ...] = Field(min_length=len(SHAPE), max_length=len(SHAPE))
+    scale: tuple[float, ...] = Field(min_length=len(SHAPE), max_length=len(SHAPE))
+
+
+class TextEncoder:
+    """Columns `text`, and where they are there `subject` and `channel`, -> `tokens`, `length`, `shape`.
+
+    `channel` only says whether the whole text is one link, whose letters are then kept.
+    """
+
+    def __init__(self, options: TextOptions | None = None) -> None:
+        self.options = options or TextOptions()
+        self.vocabulary = Pieces(())
+        self._mean, self._scale = np.zeros(len(SHAPE)), np.ones(len(SHAPE))
+
+    def fit(self, columns: Columns) -> Self:
+        """Learn the vocabulary and the spread of the shape."""
+        messages = list(_messages(columns))
+        folded = (part for subject, text, links in messages for part in self._fold(subject, text, links))
+        self.vocabulary = learn_pieces(folded, self.options.vocabulary)
+        shape = np.array([measure_shape(subject, text) for subject, text, _ in messages])
+        self._mean, self._scale = shape.mean(axis=0), shape.std(axis=0) + 1e-6
+        return self
+
+    def encode(self, columns: Columns) -> Arrays:
+        """Return `tokens` int64 [B, L], 0 behind the end; `length` int64 [B]; `shape` float32 [B, S]."""
+        messages = list(_messages(columns))
+        tokens = np.zeros((len(messages), self.options.tokens), dtype=np.int64)
+        length = np.zeros(len(messages), dtype=np.int64)
+        for row, message in enumerate(messages):
+            ids = self.tokens(*message)
+            tokens[row, : len(ids)], length[row] = ids, len(ids)
+        return {"tokens": tokens, "length": length, "shape": self.shape(columns)}
+
+    def shape(self, columns: Columns) -> np.ndarray:
+        """Return what the message looks like, float32 [B, S], about 0 with a spread of 1."""
+        found = [measure_shape(subject, text) for subject, text, _ in _messages(columns)]
+        scaled = (np.array(found).reshape(-1, len(SHAPE)) - self._mean) / self._scale
+        return np.clip(scaled, -5, 5).astype(np.float32)
+
+    def tokens(self, subject: str, text: str, links: bool = True) -> list[int]:
+        """Return 1 to L ids of one message: the subject, a break, the beginning and the end of the text."""
+        room = self.options.tokens
+        head, body = (self.vocabulary.tokens(part) for part in self._fold(subject, text, links))
+        head = head[: int(SUBJECT_SHARE * room)]
+        room -= len(head) + 1
+        if len(body) > room:
+            start = int(HEAD * room)
+            body = body[:start] + body[len(body) - (room - start) :]
+        return [*head, BREAK, *body]
+
+    def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
+        """Return the shape: what simple models see without reading."""
+        return arrays["shape"], list(SHAPE), [False] * len(SHAPE)
+
+    def texts(self, columns: Columns) -> list[str]:
+        """Return subject and text of each row as one text, as it was written: for baselines that read."""
+        return [f"{subject}\n{text}" if subject else text for subject, text, _ in _messages(columns)]
+
+    def hide(self, arrays: Arrays) -> Iterable[tuple[str, Arrays]]:
+        """Yield (window, arrays with its tokens hidden) for one row; a long row has wider windows."""
+        length = int(arrays["length"][0])
+        width = max(WINDOW, -(-length // WINDOWS))
+        for start in range(0, length, width):
+            stop = min(start + width, length)
+            tokens = arrays["tokens"].copy()
+            tokens[0, start:stop] = HIDDEN
+            yield f"tokens[{start}:{stop}]", {**arrays, "tokens": tokens}
+
+    def hide_passages(self, columns: Columns) -> Iterator[tuple[str, Arrays]]:
+        """Yield (`field[start:stop]` in characters, arrays without it) for the passages of one row."""
+        fields = [name for name in ("subject", "text") if name in columns and columns[name][0]]
+        spans = [(name, *span) for name in fields for span in passages(columns[name][0])][:PASSAGES]
+        if not spans:
+            return
+        copies = {name: np.repeat(values, len(spans)) for name, values in columns.items()}
+        for row, (name, start, stop) in enumerate(spans):
+            value = columns[name][0]
+            copies[name][row] = value[:start] + " " + value[stop:]
+        arrays = self.encode(copies)
+        for row, (name, start, stop) in enumerate(spans):
+            yield f"{name}[{start}:{stop}]", {key: values[row : row + 1] for key, values in arrays.items()}
+
+    def save(self) -> Files:
+        """Return the settings, the vocabulary and the spread as one JSON file."""
+        saved = _Saved(
+            options=self.options,
+            pieces=self.vocabulary.pieces,
+            mean=tuple(self._mean.tolist()),
+            scale=tuple(self._scale.tolist()),
+        )
+        return {SETTINGS: saved.model_dump_json().encode() + b"\n"}
+
+    @classmethod
+    def load(cls, files: Files) -> Self:
+        """Rebuild a fitted encoder; InputError on files that `save` did not write."""
+        if files.keys() != {SETTINGS}:
+            raise InputError(f"a text encoder is {SETTINGS}, not {', '.join(sorted(files)) or 'nothing'}")
+        try:
+            saved = _Saved.model_validate_json(files[SETTINGS])
+        except ValidationError as error:
+            raise InputError(f"{SETTINGS}: {error.errors()[0]['msg']}") from None
+        if len(set(saved.pieces)) != len(saved.pieces) or not all(saved.pieces) or min(saved.scale) <= 0:
+            raise InputError(f"{SETTINGS}: a piece is empty or there twice, or a spread is not above 0")
+        encoder = cls(saved.options)
+        encoder.vocabulary = Pieces(saved.pieces)
+        encoder._mean, encoder._scale = np.array(saved.mean), np.array(saved.scale)
+        return encoder
+
+    def _fold(self, subject: str, text: str, links: bool) -> tuple[str, str]:
+        most = CHARACTERS_PER_TOKEN * self.options.tokens
+        return fold(_shorten(subject, most // 4), links), fold(_shorten(text, most), links)
+
+
+def passages(text: str) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) in characters: links alone, else up to 8 words, not beyond the end of a sentence."""
+    start, stop, count = 0, 0, 0
+    for word in _words(text):
+        alone = LINKS.fullmatch(text, *word) is not None
+        if count and (alone or count >= PASSAGE_WORDS):
+            yield start, stop
+            count = 0
+        start = start if count else word[0]
+        stop, count = word[1], count + 1
+        if alone or _END.search(text[stop - 1 : stop + 1]):
+            yield start, stop
+            count = 0
+    if count:
+        yield start, stop
+
+
+def _words(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the places of words; runs without a space, as in Chinese, are cut every 12 characters."""
+    for match in _SEGMENT.finditer(text):
+        long = match.end() - match.start() > 40 and LINKS.fullmatch(match[0]) is None
+        step = 12 if long or not match[0].isascii() else match.end() - match.start()
+        for start in range(match.start(), match.end(), step):
+            yield start, min(start + step, match.end())
+
+
+def _messages(columns: Columns) -> Iterator[tuple[str, str, bool]]:
+    """Yield (subject, text, whether links are shapes) of every row."""
+    nothing = [None] * rows(columns)
+    parts: list[Any] = [columns.get(name, nothing) for name in ("subject", "text", "channel")]
+    for subject, text, channel in zip(*parts, strict=True):
+        yield subject or "", text or "", channel != "url"
+
+
+def _shorten(text: str, most: int) -> str:
+    """Keep the beginning and the end of a text too long to be read whole; what is invisible does not count."""
+    if len(text) <= most:
+        return text
+    text = strip_invisible(text)
+    if len(text) <= most:
+        return text
+    return text[: int(HEAD * most)] + " " + text[len(text) - (most - int(HEAD * most)) :]
+
+
+def measure_shape(subject: str, text: str) -> tuple[float, ...]:
+    """Return the numbers of SHAPE, not scaled."""
+    text = _shorten(text, 8192)
+    links, numbers = LINKS.findall(text), _NUMBER.findall(text)
+    size = max(1, len(text))
+    letters = max(1, sum(map(str.isalpha, text)))
+    counts = (len(text), len(links), len(ADDRESSES.findall(text)) if "@" in text else 0)
+    signs = (text.count("!") + text.count("！"), text.count("?") + text.count("？"))
+    money = sum(text.count(sign) for sign in "$£€¥₦₹%")
+    log = np.log1p(
+        [
+            *counts,
+            max(map(len, numbers), default=0),
+            *signs,
+            money,
+            text.count("\n"),
+            size / (text.count(" ") + 1),
+        ]
+    ).tolist()
+    return (
+        *log[:3],
+        sum(map(str.isdigit, text)) / size,
+        log[3],
+        sum(map(str.isupper, text)) / letters,
+        *log[4:8],
+        0.0 if text.isascii() else 1 - sum(map(str.isascii, text)) / size,
+        sum(not (c.isalnum() or c.isspace()) for c in text) / size,
+        log[8],
+        float(bool(subject)),
+    )

@@ -1,0 +1,90 @@
+"""Files of messages: our own columns, few or all of them, and the collection by two truths."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tocsin.core.errors import InputError
+from tocsin.data.sources import Reading, read
+from tocsin.detectors.phishing import DETECTOR
+from tocsin.detectors.phishing.layouts import read_label
+
+SCHEMA = DETECTOR.schemas["message"]
+
+
+def collection(folder: Path) -> Path:
+    base = {
+        "id": "a", "text": "hello", "label": 1, "category": "spam", "is_phishing_strict": 0, "source_label": "x",
+        "language": "en", "language_basis": "b", "source": "s", "channel": "sms", "text_origin": "original",
+        "label_quality": "q", "group": "g", "split": "train", "has_html": False, "n_urls": 0, "year": 2001,
+        "truncated": False,
+    }  # fmt: skip
+    rows = [
+        base,
+        base | {"label": 0, "category": "legit", "text": "dinner?"},
+        base | {"channel": "url", "text": "http://a.test"},
+        base | {"is_phishing_strict": None, "category": "phishing", "text": "verify"},
+        base | {"is_phishing_strict": 1, "category": "phishing", "text": "verify now"},
+    ]
+    path = folder / "messages.parquet"
+    pl.DataFrame(rows, schema_overrides={"is_phishing_strict": pl.Int8}).write_parquet(path)
+    return path
+
+
+def test_the_loose_truth(tmp_path: Path) -> None:
+    data = read([collection(tmp_path)], SCHEMA, Reading(layout="messages", group="group"))
+    assert data.label.tolist() == [1, 0, 1, 1]
+    assert data.category.tolist() == ["spam", "", "phishing", "phishing"]
+    assert set(data.columns) == {"text", "subject", "language", "channel"}
+    assert data.facets["source"].tolist() == ["s"] * 4
+    assert data.facets["split"].tolist() == ["train"] * 4
+    assert dict(data.repairs)["left out: a bare link, not a message"] == 1
+
+
+def test_the_strict_truth_leaves_out_what_nobody_knows(tmp_path: Path) -> None:
+    data = read([collection(tmp_path)], SCHEMA, Reading(layout="messages_strict"))
+    assert data.label.tolist() == [0, 0, 1]
+    assert data.category.tolist() == ["", "", "phishing"]
+
+
+def test_which_truth_must_be_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.layout"):
+        read([collection(tmp_path)], SCHEMA)
+
+
+def test_two_columns_are_enough(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\nverify now,phishing\ndinner?,ham\n")
+    data = read([path], SCHEMA)
+    assert data.label.tolist() == [1, 0]
+    assert data.columns["subject"].tolist() == [None, None]
+
+
+def test_json_lines_with_a_sender_to_group_by(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    rows = [
+        {"text": "a b", "label": 1, "subject": "hi", "sender_domain": "x.test", "category": "fraud"},
+        {"text": "c", "label": 0, "subject": None, "sender_domain": "y.test", "category": None},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = read([path], SCHEMA, Reading(group="sender_domain"))
+    assert data.group.tolist() == ["x.test", "y.test"]
+    assert "sender_domain" not in data.columns
+    assert data.category.tolist() == ["fraud", ""]
+
+
+def test_a_label_that_is_no_word_for_it_is_a_bad_row(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label,channel\nx,maybe,sms\ny,1,pigeon\nz,0,sms\nw,,sms\n")
+    data = read([path], SCHEMA, Reading(max_bad_rows=0.8))
+    assert len(data) == 1
+    assert [row.line for row in data.refused] == [2, 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("value", "truth"), [(1, True), (0, False), (1.0, True), ("Ham", False), (True, True)]
+)
+def test_words_for_a_label(value: object, truth: bool) -> None:
+    assert read_label(value) is truth

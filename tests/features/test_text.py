@@ -1,0 +1,131 @@
+"""Tokens: nothing is unknown, a row alone is a row among others, what is hidden is what is named."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.core.errors import InputError
+from tocsin.core.types import column
+from tocsin.features.folding import fold
+from tocsin.features.pieces import BREAK, FIRST_PIECE, HIDDEN, PAD, Pieces, learn_pieces
+from tocsin.features.text import SHAPE, TextEncoder, TextOptions, passages
+
+TEXTS = [
+    "Please verify your account at https://bank.example/a now!",
+    "Hello, dinner at eight?",
+    "您的账户已被锁定，请登录",
+    "Срочно подтвердите пароль",
+    "Habari yako rafiki, karibu nyumbani",
+] * 8
+ANY = st.text(st.characters(), max_size=120)
+
+
+def encoder(**options: int) -> TextEncoder:
+    return TextEncoder(TextOptions(**{"tokens": 32, "vocabulary": 600, **options})).fit(columns(TEXTS))
+
+
+def columns(texts: list[str], **more: list[str | None]) -> dict[str, np.ndarray]:
+    return {name: column(values, numeric=False) for name, values in {"text": texts, **more}.items()}
+
+
+FITTED = encoder()
+
+
+@given(ANY, ANY)
+def test_any_unicode_has_tokens_alone_as_among_others(text: str, other: str) -> None:
+    together = FITTED.encode(columns([other, text]))
+    alone = FITTED.encode(columns([text]))
+    for name, values in alone.items():
+        assert values.tobytes() == together[name][1:].tobytes(), name
+    length = int(alone["length"][0])
+    assert 1 <= length <= 32
+    assert (alone["tokens"][0, :length] > PAD).all()
+    assert (alone["tokens"][0, length:] == PAD).all()
+    assert alone["tokens"].max() < FITTED.vocabulary.size
+    assert np.isfinite(alone["shape"]).all()
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=60))
+def test_bytes_bring_back_every_character(text: str) -> None:
+    folded = fold(text)
+    nothing_known = Pieces(())
+    spelled = nothing_known.spell(nothing_known.tokens(folded))
+    kept = "".join(folded.split())
+    # Runs of one sign are cut to three; all else comes back.
+    assert len(spelled) <= len(kept)
+    assert set(spelled) == set(kept)
+
+
+def test_pieces_are_learned_and_words_are_cut_into_them() -> None:
+    pieces = learn_pieces([fold(t) for t in TEXTS], 600)
+    assert pieces.tokens("account")[0] >= FIRST_PIECE
+    assert pieces.spell(pieces.tokens("your account")) == "your account"
+    assert learn_pieces([fold(t) for t in TEXTS], 600).pieces == pieces.pieces
+    assert learn_pieces([fold(t) for t in TEXTS], 300).size <= 300
+
+
+def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
+    words = [f"w{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(200)]
+    ids = FITTED.tokens("subject", " ".join(words))
+    assert len(ids) == 32
+    assert BREAK in ids
+    assert ids[-3:] == FITTED.tokens("", words[-1])[-3:]
+
+
+def test_the_language_is_never_read() -> None:
+    one, other = (FITTED.encode(columns(["hi"], language=[name])) for name in ("en", "sw"))
+    assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+def test_a_bare_link_keeps_its_letters() -> None:
+    link = ["https://paypal.example/login"]
+    as_url, as_text = (FITTED.encode(columns(link, channel=[c])) for c in ("url", "email"))
+    assert as_url["length"][0] > as_text["length"][0]
+
+
+@given(st.text(max_size=300))
+def test_passages_cover_every_word_once(text: str) -> None:
+    spans = list(passages(text))
+    assert all(a < b for a, b in spans)
+    assert all(b <= c for (_, b), (c, _) in itertools.pairwise(spans))
+    left = "".join(c for i, c in enumerate(text) if not any(a <= i < b for a, b in spans))
+    assert not left.strip()
+
+
+def test_links_are_passages_of_their_own_and_are_taken_out() -> None:
+    text = "Please go to https://bank.example/a right now."
+    found = dict(FITTED.hide_passages(columns([text], subject=["Urgent"])))
+    named = {name: text[slice(*map(int, name[5:-1].split(":")))] for name in found if name[0] == "t"}
+    assert "https://bank.example/a" in named.values()
+    assert "subject[0:6]" in found
+    link = next(name for name, value in named.items() if value.startswith("https"))
+    without = FITTED.encode(columns([text.replace("https://bank.example/a", " ")], subject=["Urgent"]))
+    assert all(found[link][key].tobytes() == without[key].tobytes() for key in without)
+
+
+def test_windows_are_hidden() -> None:
+    arrays = FITTED.encode(columns([TEXTS[0]]))
+    for name, changed in FITTED.hide(arrays):
+        start, stop = map(int, name[7:-1].split(":"))
+        assert (changed["tokens"][0, start:stop] == HIDDEN).all()
+        assert (changed["tokens"][0, stop:] == arrays["tokens"][0, stop:]).all()
+
+
+@pytest.mark.parametrize("damage", ["", "{}", '{"options": 3}', "twice"])
+def test_foreign_files_are_refused(damage: str) -> None:
+    content = FITTED.save()["text.json"]
+    doubled = content.replace(b'"pieces":[', b'"pieces":["qq","qq",')
+    content = doubled if damage == "twice" else damage.encode()
+    with pytest.raises(InputError, match=r"text\.json"):
+        TextEncoder.load({"text.json": content})
+    with pytest.raises(InputError):
+        TextEncoder.load({})
+
+
+def test_the_shape_says_what_it_is_called() -> None:
+    plain, loud = FITTED.encode(columns(["hello there my friend", "HELLO THERE $$$ !!!"]))["shape"]
+    for name in ("capitals", "exclamations", "currency"):
+        assert loud[SHAPE.index(name)] > plain[SHAPE.index(name)]
