@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from tocsin.audit.columns import single_auc
-from tocsin.audit.tables import audit, statistics_of
+from tocsin.audit.description import describe_rows
+from tocsin.audit.sides import Stated
+from tocsin.audit.tables import audit
 from tocsin.core.durable import json_bytes
+from tocsin.core.recipe import SourceSection, SplitSection
 from tocsin.data.dataset import BadRow, Dataset
 from tocsin.data.splits import Fold
 
@@ -22,6 +25,9 @@ FOLD = Fold(
     fingerprint="f",
     facts={"naive_overlap": 0.4, "overlap": 0.0},
 )
+
+
+STATED = Stated(split=SplitSection(digits=9), sources={"*": SourceSection(licence="MIT", origin="real")})
 
 
 def texts(values):
@@ -50,13 +56,13 @@ def table(**changes):
 
 
 def found(dataset, fold=FOLD, official=None):
-    report = audit(dataset, fold, official)
+    report = audit(dataset, fold, official, STATED)
     assert json.loads(json_bytes(report))["findings"] == [f.model_dump(mode="json") for f in report.findings]
     return {(finding.severity, finding.name): finding for finding in report.findings}
 
 
 def test_a_healthy_table_raises_no_alarm():
-    report = audit(table(), FOLD)
+    report = audit(table(), FOLD, stated=STATED)
     assert {f.severity for f in report.findings} == {"info"}
     assert report.failed == 0
     assert report.rows == {"train": 400, "valid": 100, "test": 100}
@@ -117,14 +123,16 @@ SAME_LABEL = int(np.flatnonzero(HEALTHY.label[500:] == HEALTHY.label[0])[0]) + 5
     ],
 )
 def test_a_planted_fault_is_found(dataset, severity, name, text):
-    every = [f for f in audit(dataset, FOLD).findings if (f.severity, f.name) == (severity, name)]
+    every = [
+        f for f in audit(dataset, FOLD, stated=STATED).findings if (f.severity, f.name) == (severity, name)
+    ]
     assert any(re.search(text, finding.message) for finding in every), every
 
 
 def test_one_value_in_nearly_all_rows(monkeypatch):
     dataset = table(columns={"ttl": change(np.zeros(ROWS), 0, 1.0)})
     assert ("info", "near-constant columns") not in found(dataset)  # 1 of 400 rows is not rare enough
-    monkeypatch.setattr("tocsin.audit.tables.NEARLY_CONSTANT", 0.99)
+    monkeypatch.setattr("tocsin.audit.values.NEARLY_CONSTANT", 0.99)
     assert "ttl 0.250%" in found(dataset)["info", "near-constant columns"].message
 
 
@@ -173,7 +181,7 @@ def test_statistics():
         refused=(BadRow("a.csv", 7, "no bytes"),),
         repairs=(("infinite rate", 3),),
     )
-    found = statistics_of(dataset)
+    found = describe_rows(dataset)
     assert json.loads(json_bytes(found)) == found
     assert sum(found["class_balance"].values()) == found["rows"] == ROWS
     assert found["class_balance"]["unlabelled"] == 1

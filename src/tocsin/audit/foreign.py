@@ -13,7 +13,7 @@ from tocsin.data.dataset import Dataset
 from tocsin.data.fingerprint import row_keys, text_keys
 
 RUN, CHANGED = 25, 0.1
-"""So many rows in a row, of which at most this share of the lively columns changes, are a constant block."""
+"""So many rows in a row, in each of which one lively column changes or at most this share, are a constant block."""
 REPEATED = 0.01
 """Share of the rows that one row may be, word for word."""
 LIVELY, LEAST_LIVELY = 0.5, 4
@@ -54,7 +54,7 @@ def _lively(part: Dataset) -> np.ndarray:
 
 def _blocks(part: Dataset, codes: np.ndarray) -> list[tuple[int, int]]:
     """Return (first row, row after the last) of each constant block."""
-    same = (codes[:, 1:] != codes[:, :-1]).mean(axis=0) <= CHANGED
+    same = (codes[:, 1:] != codes[:, :-1]).sum(axis=0) <= max(1, CHANGED * len(codes))
     same &= part.source[1:] == part.source[:-1]
     edges = np.flatnonzero(np.diff(np.concatenate([[0], same.astype(np.int8), [0]])))
     found = [(int(start), int(end) + 1) for start, end in zip(edges[::2], edges[1::2], strict=True)]

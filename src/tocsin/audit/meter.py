@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin.audit.findings import Finding, LeakMeter
-from tocsin.audit.probe import fit_probe
+from tocsin.audit.probe import Growth, fit_probe
 from tocsin.audit.sides import Sides, has_both
 from tocsin.data.dataset import Dataset
 from tocsin.data.fingerprint import mix
@@ -79,7 +79,7 @@ def _test_rows(sides: Sides, pool: np.ndarray, test: np.ndarray) -> Dataset:
 def _score(train: Dataset, test: Dataset, sides: Sides) -> tuple[_Score, str] | None:
     if not has_both(train.label, LEAST) or not has_both(test.label, LEAST):
         return None
-    probe = fit_probe(train.columns, train.label, sides.texts, sides.stated.threads)
+    probe = fit_probe(train.columns, train.label, sides.texts, Growth(threads=sides.stated.threads))
     found = measure(judge(test.label, probe.predict(test.columns), 0.5))
     positives = int((test.label == 1).sum())
     error = auc_deviation(found["roc_auc"], positives, len(test) - positives)

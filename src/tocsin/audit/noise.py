@@ -9,28 +9,28 @@ Shapes: N rows.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tocsin.audit.findings import Finding
-from tocsin.audit.probe import fit_probe
+from tocsin.audit.probe import CAUTIOUS, fit_probe
 from tocsin.audit.sides import EXAMPLES, Sides, has_both
 from tocsin.data.fingerprint import mix
 from tocsin.metrics.classification import judge, measure
 
 FOLDS = 4
 MOST_ROWS = 20_000
-LEAST = 100
-"""Rows of each class below which nothing is estimated."""
+LEAST, LEAST_SURE = 100, 40
+"""Rows of each class, and rows that a model is surest of, below which nothing is estimated."""
 NOISY = 0.03
 """Share of wrong labels among the surest rows of a side from which it is a warning."""
 ABLE = 0.75
 """ROC-AUC below which a model cannot tell wrong labels from hard rows."""
-SUREST, NEXT = 0.1, 0.3
-"""Shares of the rows of a side, the surest first: the disagreement of the first tenth, and of the fifth behind it."""
+SUREST = 0.2
+"""Share of the rows that are called one thing of which the model is surest."""
 LEVEL = 1.6
-"""How much the disagreement may rise from one to the other where it comes from wrong labels."""
+"""How many times the disagreement of the surest rows that of all rows may be, where it comes from wrong labels."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Noise:
     sure: dict[str, float]
     """Side that the model is sure of -> share of those rows that carry the other label."""
     estimate: float | None
-    """Share of wrong labels on the worse side; None where they cannot be told from hard rows."""
+    """Share of wrong labels where there are most; None where they cannot be told from hard rows."""
     suspects: tuple[str, ...]
     """Ids of the rows whose labels are the least likely."""
 
@@ -63,7 +63,8 @@ def estimate_noise(sides: Sides) -> Noise | None:
         inside, outside = np.flatnonzero(number == fold), np.flatnonzero(number != fold)
         if len(inside) and has_both(part.label[outside]):
             known = part.take(outside)
-            probe = fit_probe(known.columns, known.label, sides.texts, sides.stated.threads)
+            growth = replace(CAUTIOUS, threads=sides.stated.threads)
+            probe = fit_probe(known.columns, known.label, sides.texts, growth)
             probability[inside] = probe.predict(part.take(inside).columns)
     if np.isnan(probability).any():
         return None
@@ -73,28 +74,39 @@ def estimate_noise(sides: Sides) -> Noise | None:
 def judge_labels(label: np.ndarray, probability: np.ndarray, ids: np.ndarray) -> Noise:
     """Judge labels [N] of 0 and 1 by probabilities of 1 [N] that were fitted without them."""
     auc = measure(judge(label, probability, 0.5))["roc_auc"]
-    sure, level = {}, True
-    for name, wrong, order in (
-        ("negative", label == 1, np.argsort(probability, kind="stable")),
-        ("positive", label == 0, np.argsort(-probability, kind="stable")),
-    ):
-        own = order[: int(((probability < 0.5) == (name == "negative")).sum())]
-        first, second = (int(np.ceil(share * len(own))) for share in (SUREST, NEXT))
-        if not first or second <= first:
-            continue
-        sure[name] = float(wrong[own[:first]].mean())
-        behind = float(wrong[own[first:second]].mean())
-        level &= sure[name] < NOISY or behind <= LEVEL * sure[name]
+    orders = {
+        "negative": np.argsort(probability, kind="stable")[: int((probability < 0.5).sum())],
+        "positive": np.argsort(-probability, kind="stable")[: int((probability >= 0.5).sum())],
+    }
+    wrong = {name: (label == 1) == (name == "negative") for name in orders}
+    every = {name: wrong[name][order] for name, order in orders.items()}
+    surest = {name: found[: int(SUREST * len(found))] for name, found in every.items()}
+    sides = [([surest[name]], [every[name]]) for name in orders]
+    sides.append((list(surest.values()), list(every.values())))
+    shares = [_level(*map(np.concatenate, side)) for side in sides]
+    known = [share for share in shares if share is not None]
+    told = auc >= ABLE and (len(known) == len(shares) or max(known, default=0.0) >= NOISY)
     doubt = np.abs(label - probability)
     least_likely = [i for i in np.argsort(-doubt, kind="stable")[:EXAMPLES] if doubt[i] > 0.5]
     return Noise(
         rows=len(label),
         roc_auc=auc,
         disagreement=float((doubt > 0.5).mean()),
-        sure=sure,
-        estimate=max(sure.values(), default=0.0) if level and auc >= ABLE else None,
+        sure={name: float(found.mean()) for name, found in surest.items() if len(found)},
+        estimate=max(known) if told else None,
         suspects=tuple(str(ids[i]) for i in least_likely),
     )
+
+
+def _level(surest: np.ndarray, every: np.ndarray) -> float | None:
+    """Return the share of wrong labels among the surest rows where it hardly rises with doubt, or is next to none."""
+    if len(surest) < LEAST_SURE:
+        return None
+    share = float(surest.mean())
+    spread = float(np.sqrt(max(share * (1 - share), 1e-4) / len(surest)))
+    if share - 2 * spread < NOISY / 2:
+        return min(share, NOISY / 2)  # so few may be chance
+    return share if every.mean() <= LEVEL * (share - spread) else None
 
 
 def check_noise(sides: Sides) -> Iterator[Finding]:
@@ -112,7 +124,7 @@ def check_noise(sides: Sides) -> Iterator[Finding]:
         message += "; wrong labels cannot be told from rows that are hard"
     noisy = noise.estimate is not None and noise.estimate >= NOISY
     if noisy:
-        message += f": about {noise.estimate:.1%} of the labels on that side may be wrong"
+        message += f": up to {noise.estimate:.1%} of the labels may be wrong"
     yield Finding(
         severity="warning" if noisy else "info",
         name="label noise",

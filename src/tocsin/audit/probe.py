@@ -17,16 +17,28 @@ from tocsin.audit.sides import is_missing
 from tocsin.core.types import Columns, rows
 from tocsin.data.texts import join_texts
 
-TREES, LEAVES = 150, 31
 LEAST_SEEN, MOST_VALUES = 5, 250
 """A name that training has more rarely, or beyond the most frequent ones, is `unknown` to the trees."""
-HASHES = 2**18
+HASHES = 2**16
 EDGES = 16
 """Bins of a number that is to stand among words."""
 WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")
 """A word, or a letter of a script that puts no spaces between words."""
 
 Predict = Callable[[Columns], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How large the trees grow."""
+
+    trees: int = 150
+    leaves: int = 31
+    threads: int = 1
+
+
+CAUTIOUS = Growth(trees=60, leaves=6)
+"""Too small to learn wrong labels by heart."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +49,14 @@ class Probe:
     description: str
 
 
-def fit_probe(columns: Columns, label: np.ndarray, texts: Sequence[str] = (), threads: int = 1) -> Probe:
+def fit_probe(
+    columns: Columns, label: np.ndarray, texts: Sequence[str] = (), growth: Growth = Growth()
+) -> Probe:
     """Fit a probe on rows with labels [N] of 0 and 1, both of them there; `texts` are the columns of free text."""
-    return fit_words(columns, label, texts) if texts else fit_trees(columns, label, threads)
+    return fit_words(columns, label, texts) if texts else fit_trees(columns, label, growth)
 
 
-def fit_trees(columns: Columns, label: np.ndarray, threads: int = 1) -> Probe:
+def fit_trees(columns: Columns, label: np.ndarray, growth: Growth = Growth()) -> Probe:
     """Fit gradient boosted trees on numbers, and on names as codes."""
     import lightgbm
 
@@ -51,15 +65,17 @@ def fit_trees(columns: Columns, label: np.ndarray, threads: int = 1) -> Probe:
     codes = [i for i, name in enumerate(columns) if name in known]
     data = lightgbm.Dataset(matrix, label, categorical_feature=codes, free_raw_data=True)
     settings = {
-        "objective": "binary", "learning_rate": 0.1, "num_leaves": LEAVES, "min_data_in_leaf": 10,
-        "deterministic": True, "force_row_wise": True, "num_threads": threads, "seed": 0, "verbosity": -1,
+        "objective": "binary", "learning_rate": 0.1, "num_leaves": growth.leaves, "min_data_in_leaf": 10,
+        "deterministic": True, "force_row_wise": True, "num_threads": growth.threads, "seed": 0, "verbosity": -1,
     }  # fmt: skip
-    booster = lightgbm.train(settings, data, num_boost_round=TREES)
+    booster = lightgbm.train(settings, data, num_boost_round=growth.trees)
 
     def predict(other: Columns) -> np.ndarray:
-        return np.asarray(booster.predict(_flatten(other, known), num_threads=threads), dtype=np.float64)
+        return np.asarray(
+            booster.predict(_flatten(other, known), num_threads=growth.threads), dtype=np.float64
+        )
 
-    return Probe(predict, f"LightGBM, {TREES} trees of {LEAVES} leaves")
+    return Probe(predict, f"LightGBM, {growth.trees} trees of {growth.leaves} leaves")
 
 
 def _flatten(columns: Columns, known: dict[str, dict[str, int]]) -> np.ndarray:
@@ -91,7 +107,7 @@ def fit_words(columns: Columns, label: np.ndarray, texts: Sequence[str]) -> Prob
 
     edges = {n: _edges(v) for n, v in columns.items() if v.dtype != object}
     hashing = HashingVectorizer(analyzer=list, n_features=HASHES, alternate_sign=False)
-    model = LogisticRegression(C=20.0, max_iter=200)
+    model = LogisticRegression(C=20.0, solver="liblinear", dual=True, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a probe need not be at its best
         model.fit(hashing.transform(say(columns, texts, edges)), label)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tocsin.audit.findings import ColumnShift, Finding
-from tocsin.audit.probe import fit_probe
+from tocsin.audit.probe import Growth, fit_probe
 from tocsin.audit.shortcuts import thin
 from tocsin.audit.sides import Sides, enumerate_items, has_both
 from tocsin.core.types import column
@@ -98,7 +98,7 @@ def tell_apart(sides: Sides) -> float | None:
     both, side = concatenate(drawn), np.repeat([0, 1], most)
     half = np.arange(2 * most) % 2 == 0
     fitted, judged = both.take(np.flatnonzero(half)), both.take(np.flatnonzero(~half))
-    probe = fit_probe(fitted.columns, side[half], sides.texts, sides.stated.threads)
+    probe = fit_probe(fitted.columns, side[half], sides.texts, Growth(threads=sides.stated.threads))
     return (
         measure(judge(side[~half], probe.predict(judged.columns), 0.5))["roc_auc"]
         if has_both(side[half])

@@ -9,7 +9,7 @@ import numpy as np
 
 from tocsin.audit.columns import single_auc
 from tocsin.audit.findings import Finding, Shortcut
-from tocsin.audit.probe import fit_trees, fit_words
+from tocsin.audit.probe import Growth, fit_trees, fit_words
 from tocsin.audit.sides import Sides, enumerate_items, has_both, is_missing, read_texts
 from tocsin.core.types import Columns, column
 from tocsin.data.dataset import Dataset
@@ -102,7 +102,7 @@ def _metadata(sides: Sides) -> Measured:
     if not used:
         return None, "there is nothing beside the features: one file, no field missing anywhere"
     label = sides.parts["train"].label
-    probe = fit_trees({name: train[name] for name in used}, label, sides.stated.threads)
+    probe = fit_trees({name: train[name] for name in used}, label, Growth(threads=sides.stated.threads))
     auc = _auc(sides.parts["valid"].label, probe.predict({name: valid[name] for name in used}))
     return auc, f"what stands beside the content: {', '.join(used[:5])}{' ...' if len(used) > 5 else ''}"
 

@@ -1,6 +1,5 @@
 """Audit the rows of a recipe, before any training."""
 
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +14,6 @@ from tocsin.core.recipes import recipe_sha256
 from tocsin.data.splits import Fold
 from tocsin.workflows.audit_page import write_audit_page
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
-
-MOST_THREADS = 8
 
 
 def audit_recipe(path: Path, sets: Sequence[str], tell: Callable[[str], None]) -> AuditReport:
@@ -46,7 +43,7 @@ def audit_fold(prepared: Prepared, fold: Fold) -> AuditReport:
             sources=recipe.data.sources,
             prior=recipe.evaluation.prior,
             max_false_positive_rate=recipe.evaluation.max_false_positive_rate,
-            threads=recipe.compute.threads or min(os.cpu_count() or 1, MOST_THREADS),
+            threads=recipe.compute.threads or 1,
         )
         found = audit(prepared.dataset, fold, prepared.official, stated, _origin(prepared, fold))
         prepared.audits[fold.fingerprint] = found
