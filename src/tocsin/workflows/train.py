@@ -27,7 +27,7 @@ from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.provenance import make_origin, make_provenance
 from tocsin.workflows.report import write_report
-from tocsin.workflows.shipping import choose_shipped
+from tocsin.workflows.shipping import MODEL, check_shippable, choose_shipped
 from tocsin.workflows.summary import summarise
 from tocsin.workflows.trackers import log_results, tracked
 
@@ -138,6 +138,8 @@ def _run(prepared: Prepared, fold: Fold, job: Job, options: TrainOptions, tell: 
     write_json(job.folder / "audit.json", findings)
     write_json(job.folder / "split.json", {"fingerprint": fold.fingerprint, "facts": fold.facts})
     parts = encode_parts(prepared, fold, job.recipe)
+    if job.recipe.export.ship != MODEL:
+        check_shippable(job.recipe, parts.encoder)
     members = fit_members(prepared, fold, parts, job, options.variants, tell)
     ladder = fit_ladder(members[job.name], tell)
     shipped = choose_shipped(members[job.name], ladder, tell)
