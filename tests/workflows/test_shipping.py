@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from end_to_end.server import serving
 from tocsin.artifact.open import open_artifact
 from tocsin.audit.baselines import Baseline
 from tocsin.core.errors import CheckFailed, InputError
@@ -178,3 +179,14 @@ def test_a_trained_recipe_ships_it(reference, tmp_path: Path) -> None:
     files = open_artifact(reference.path).files
     assert EvaluationReport.model_validate_json(files["evaluation.json"]).primary == "lightgbm"
     assert b"TreeEnsemble" in files["model.onnx"]
+
+
+def test_it_is_served_by_a_process_without_torch(reference, tmp_path: Path) -> None:
+    predictor = reference.predictor()
+    samples = [sample.model_dump(mode="json") for sample in predictor.golden_samples()]
+    with serving(reference.path) as server:
+        found = server.post("/v1/intrusion/predict", samples)["verdicts"]
+        explained = server.post("/v1/intrusion/predict?explain=2", samples[0])["verdicts"][0]
+    wanted = predictor.predict(predictor.golden_samples())
+    assert [v["probability"] for v in found] == pytest.approx([v.probability for v in wanted], abs=1e-6)
+    assert len(explained["evidence"]) == 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.util import find_spec
 
 from tocsin.artifact.manifest import SIGNATURE, Manifest
@@ -40,7 +41,9 @@ def denied_columns(schema: Schema) -> dict[str, str]:
 
 def score_unsealed(manifest: Manifest, files: Files, schema: Schema, *, is_signed: bool) -> bytes:
     """Return `scorecard.json` as it is sealed: what training itself shows, and nothing that takes a server."""
-    known = Known(manifest, files, schema.sample, denied_columns(schema), is_signed=is_signed)
+    hashes = {name: sha256(content).hexdigest() for name, content in files.items()}
+    named = manifest.model_copy(update={"files": hashes})
+    known = Known(named, files, schema.sample, denied_columns(schema), is_signed=is_signed)
     made = manifest.provenance
     making = Making(command="tocsin train", commit=made.git_commit, gates=evaluate_gates(known))
     return json_bytes(score_known(known, making, None))

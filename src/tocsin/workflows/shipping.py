@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from tocsin.audit.baselines import Baseline
+from tocsin.core.detector import Encoder
 from tocsin.core.durable import write_bytes
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.flat import FlatEncoder
+from tocsin.core.recipe import Recipe
 from tocsin.core.types import Arrays, rows, take
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.nn.export import open_session, sized
@@ -46,15 +49,22 @@ def choose_shipped(network: Member, baselines: Mapping[str, Baseline], tell: Tel
     return _average(network, baseline) if wanted == AVERAGE else baseline
 
 
+def check_shippable(recipe: Recipe[Any], encoder: Encoder) -> FlatEncoder:
+    """Return the encoder as one that a graph can follow; InputError, best raised before training, if it is none."""
+    if not isinstance(encoder, FlatEncoder):
+        raise InputError(
+            f"export.ship: {recipe.export.ship}: the arrays of {recipe.detector} cannot be flattened in a graph, so"
+            " only the model itself can be shipped"
+        )
+    return encoder
+
+
 def _export_baseline(network: Member, baseline: Baseline) -> Member:
     """Return a member that is a baseline: one logit, and no kinds, since baselines tell none."""
     parts = network.parts
-    if not isinstance(parts.encoder, FlatEncoder):
-        raise InputError(
-            f"export.ship: the arrays of {network.job.recipe.detector} cannot be flattened in a graph"
-        )
+    encoder = check_shippable(network.job.recipe, parts.encoder)
     graph = Graph(baseline.name)
-    matrix = add_matrix(graph, parts.encoder.flat_parts())
+    matrix = add_matrix(graph, encoder.flat_parts())
     logit = _add(graph, matrix, baseline, parts)
     onnx = build_model(graph, parts.valid.arrays, logit)
     gaps = _compare(onnx, baseline, network)

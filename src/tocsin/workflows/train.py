@@ -27,9 +27,14 @@ from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.provenance import make_origin, make_provenance
 from tocsin.workflows.report import write_report
+<<<<<<< HEAD
 from tocsin.workflows.seeds import SeedRun, write_scores, write_seed_summary
 from tocsin.workflows.shipping import choose_shipped
 from tocsin.workflows.summary import average_folds, summarise
+=======
+from tocsin.workflows.shipping import MODEL, check_shippable, choose_shipped
+from tocsin.workflows.summary import summarise
+>>>>>>> issue3-ready
 from tocsin.workflows.trackers import log_results, tracked
 
 Tell = Callable[[str], None]
@@ -146,6 +151,8 @@ def _run(prepared: Prepared, fold: Fold, job: Job, options: TrainOptions, tell: 
     write_json(job.folder / "audit.json", findings)
     write_json(job.folder / "split.json", {"fingerprint": fold.fingerprint, "facts": fold.facts})
     parts = encode_parts(prepared, fold, job.recipe)
+    if job.recipe.export.ship != MODEL:
+        check_shippable(job.recipe, parts.encoder)
     members = fit_members(prepared, fold, parts, job, options.variants, tell)
     ladder = fit_ladder(members[job.name], tell)
     shipped = choose_shipped(members[job.name], ladder.tables, tell)
