@@ -333,7 +333,7 @@ def predict(
 def scan(
     targets: Annotated[
         list[str],
-        typer.Argument(help="files or folders; - reads stdin", metavar="TARGET...", show_default=False),
+        typer.Argument(help="files or folders; - reads stdin", metavar="TARGET", show_default=False),
     ],
     artifact: Annotated[
         str, typer.Option(help="artifact folder, or detector@alias in --store")
