@@ -27,14 +27,9 @@ from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.provenance import make_origin, make_provenance
 from tocsin.workflows.report import write_report
-<<<<<<< HEAD
 from tocsin.workflows.seeds import SeedRun, write_scores, write_seed_summary
-from tocsin.workflows.shipping import choose_shipped
-from tocsin.workflows.summary import average_folds, summarise
-=======
 from tocsin.workflows.shipping import MODEL, check_shippable, choose_shipped
-from tocsin.workflows.summary import summarise
->>>>>>> issue3-ready
+from tocsin.workflows.summary import average_folds, summarise
 from tocsin.workflows.trackers import log_results, tracked
 
 Tell = Callable[[str], None]
