@@ -42,7 +42,6 @@ def plant_foreign_rows(dataset: Dataset, rng: np.random.Generator) -> Dataset:
 def plant_a_leaked_label(dataset: Dataset, rng: np.random.Generator) -> Dataset:
     """A code that was written down with the label in sight."""
     code = np.where(dataset.label == 1, "rule-7", "none")
-    code[pick(dataset, rng, 0.0005)] = "rule-9"
     return replace(dataset, columns={**dataset.columns, "alert": texts(code)})
 
 
@@ -74,7 +73,7 @@ def plant_one_class_files(dataset: Dataset, rng: np.random.Generator) -> Dataset
     ("made", "defect", "severity", "name", "words"),
     [
         (flows(20), plant_foreign_rows, "warning", "constant rows", "120 rows in a row (a.csv:400 to a.csv:519)"),
-        (flows(21), plant_a_leaked_label, "error", "shortcut", "alert 0.99"),
+        (flows(21), plant_a_leaked_label, "error", "shortcut", "alert 1.0000"),
         (flows(22, rows=5000), plant_wrong_labels, "warning", "label noise", "of the labels may be wrong"),
         (messages(23), plant_broken_characters, "warning", "mojibake", "48 of 1,600 rows have broken"),
         (messages(24), plant_a_secret, "error", "secrets", "AWS key id"),
