@@ -148,7 +148,7 @@ def refused(work: Path, *changes: str) -> str:
     """Train with changes that must be refused before anything is written; return the reason."""
     sets = [*SETS[1::2], *changes, "name=refused"]
     with pytest.raises(InputError) as error:
-        train_recipe(work / "recipe.yaml", sets, TrainOptions(), tell=str)
+        train_recipe(work / "recipe.yaml", sets, TrainOptions(force=True), tell=str)
     assert not list((work / "runs" / "refused").glob("seed_*"))
     return str(error.value)
 
