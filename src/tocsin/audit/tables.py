@@ -24,6 +24,9 @@ NEARLY_CONSTANT = 0.999
 TELLING, GIVEAWAY = 0.95, 0.999
 """ROC-AUC of one column alone from which it is a warning, and an error."""
 
+FREE_TEXT = 0.5
+"""A column with more distinct values a row than this holds texts, not names: each is unseen elsewhere."""
+
 
 @dataclass(frozen=True)
 class Sides:
@@ -201,7 +204,8 @@ def check_shortcuts(sides: Sides) -> Iterator[Finding]:
 def check_novelties(sides: Sides) -> Iterator[Finding]:
     """Values and kinds of positives that only the test holds."""
     train, test = sides.parts["train"], sides.parts["test"]
-    for column in (c.name for c in sides.columns if c.kind == "text"):
+    named = [c for c in sides.columns if c.kind == "text" and c.distinct <= FREE_TEXT * max(1, len(train))]
+    for column in (c.name for c in named):
         known, values = set(train.columns[column]), test.columns[column]
         found = np.flatnonzero([value not in known for value in values])
         if len(found):
