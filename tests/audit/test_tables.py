@@ -187,3 +187,17 @@ def test_statistics():
     assert found["class_balance"]["unlabelled"] == 1
     assert found["missing_values"] == {"bytes": 2, "proto": 0}
     assert (found["refused_rows"], found["repairs"]) == (1, {"infinite rate": 3})
+
+
+def test_free_texts_are_not_listed_as_unseen_values() -> None:
+    """A message is no name: all of them are unseen, and the report is no place to repeat them."""
+    from tocsin.core.recipe import SplitSection
+    from tocsin.data.dataset import Dataset
+    from tocsin.data.splits import split
+
+    texts = np.array([f"private message {i}" for i in range(300)], dtype=object)
+    moods = np.array([f"mood {i // 30}" for i in range(300)], dtype=object)
+    none = np.array([""] * 300, dtype=object)
+    data = Dataset({"text": texts, "mood": moods}, np.arange(300) % 2, none, texts, none)
+    found = audit(data, split(data, SplitSection(group=None))[0])
+    assert not [f for f in found.findings if f.name == "unseen values" and "text" in f.message]
