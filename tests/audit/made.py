@@ -36,7 +36,7 @@ class Made:
 
 
 def texts(values) -> np.ndarray:
-    return column(list(values), numeric=False)
+    return column([None if value is None else str(value) for value in values], numeric=False)
 
 
 def rows_of(columns: dict[str, np.ndarray], label: np.ndarray, name: str = "a.csv", **more) -> Dataset:

@@ -97,8 +97,6 @@ def later(dataset: Dataset) -> Dataset:
 
 
 CASES: list[tuple[str, str, str, Made, Made]] = [
-    ("error", "schema", "training and test do not agree on: state",
-     Made(FLOWS, with_columns(TEST, state=np.arange(800.0))), with_test(TEST)),
     ("warning", "numbers kept as text", "port holds numbers",
      Made(with_columns(FLOWS, port=texts(str(n % 97) for n in range(1600)))),
      Made(with_columns(FLOWS, port=texts(f"p{n % 97}" for n in range(1600))))),
@@ -113,7 +111,7 @@ CASES: list[tuple[str, str, str, Made, Made]] = [
      Made(FLOWS.take(np.concatenate([np.arange(1200), np.arange(400)]))), Made(FLOWS)),
     ("error", "length shortcut", "the number of characters in message", Made(longer(MESSAGES)), Made(MESSAGES)),
     ("warning", "bag-of-words shortcut", "the words of message", Made(one_word(MESSAGES)), Made(MESSAGES)),
-    ("error", "metadata shortcut", "jitter missing",
+    ("warning", "metadata shortcut", "jitter missing",
      Made(put(FLOWS, LABEL == 1, jitter=np.nan).take(np.arange(1600))),
      Made(put(FLOWS, np.arange(1600) % 2 == 1, jitter=np.nan))),
     ("warning", "distribution shift", "a model tells test rows from training rows",
@@ -122,7 +120,7 @@ CASES: list[tuple[str, str, str, Made, Made]] = [
      Made(FLOWS, stated=state(prior=0.001)), Made(FLOWS, stated=state(prior=0.3))),
     ("warning", "one-class slices", "b.csv (600 rows, all negative)",
      Made(replace(two_files(FLOWS), label=np.where(np.arange(1600) < 1000, LABEL, 0))), Made(two_files(FLOWS))),
-    ("warning", "one-class slices", "each language with one class only: pt",
+    ("warning", "one-class slices", "each language with one class only: en",
      Made(put(MESSAGES, MESSAGES.label == 1, language="pt")), Made(MESSAGES)),
     ("warning", "blank texts", "say nothing in message",
      Made(say(MESSAGES, np.arange(0, 1600, 40), "  ")), Made(MESSAGES)),
@@ -164,7 +162,6 @@ def check_named(text: str) -> Callable:
 
 
 CHECK_OF = {
-    "schema": check_named("schema"),
     "numbers kept as text": check_named("types"),
     "spellings": check_named("types"),
     "constant rows": check_named("constant_rows"),
@@ -195,6 +192,15 @@ def test_what_is_found_in_texts_is_not_repeated():
     assert mail not in text
     assert "AKIA… (20 characters)" in text
     assert "a.csv:7" in text
+
+
+def test_a_test_of_other_fields_is_an_error():
+    (fold,) = split(FLOWS, SplitSection(), TEST)
+    assert not list(check_named("schema")(Sides(FLOWS, fold, TEST)))
+    other = with_columns(TEST, state=np.arange(800.0))
+    (found,) = check_named("schema")(Sides(FLOWS, fold, other))
+    assert (found.severity, found.name) == ("error", "schema")
+    assert found.message == "training and test do not agree on: state"
 
 
 def test_a_group_on_two_sides_is_an_error_and_of_a_published_test_a_warning():

@@ -88,7 +88,10 @@ def test_without_copies_there_is_no_leak():
 
 def test_an_official_test_is_put_beside_a_shuffled_split_of_training():
     other = flows(9, rows=900, name="test.csv")
-    changed = {n: v * 8 if n in ("seconds", "bytes", "rate") else v for n, v in other.columns.items()}
+    order = np.random.default_rng(0).permutation(
+        900
+    )  # there, packets and bytes have nothing to do with attacks
+    changed = {n: v[order] if n in ("bytes", "packets") else v for n, v in other.columns.items()}
     leak = meter(Made(flows(8), replace(other, columns=changed)))
     assert leak.official
     assert leak.naive > leak.honest
@@ -97,11 +100,11 @@ def test_an_official_test_is_put_beside_a_shuffled_split_of_training():
 
 
 def test_the_spread_of_an_auc_is_that_of_fresh_draws():
-    """The oracle: 2,000 draws of two normal distributions."""
+    """The oracle: 2,000 draws of two normal distributions; the formula, of exponential ones, is a little wider."""
     rng = np.random.default_rng(0)
     label = np.repeat([1, 0], [60, 140])
     drawn = [roc_auc_score(label, rng.normal(label * 1.2, 1)) for _ in range(2000)]
-    assert auc_deviation(float(np.mean(drawn)), 60, 140) == pytest.approx(np.std(drawn), rel=0.08)
+    assert auc_deviation(float(np.mean(drawn)), 60, 140) == pytest.approx(np.std(drawn), rel=0.15)
     assert auc_deviation(1.0, 10, 10) == 0.0
 
 

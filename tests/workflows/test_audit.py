@@ -10,7 +10,7 @@ import pytest
 
 from end_to_end.command import tocsin
 from tocsin.audit.findings import AuditReport
-from tocsin.core.durable import write_text
+from tocsin.core.durable import json_bytes, write_text
 from tocsin.detectors.intrusion.demo import make
 from tocsin.workflows.audit import audit_fold, audit_recipe
 from tocsin.workflows.prepare import prepare, resolve_recipe
@@ -62,7 +62,9 @@ class Page(HTMLParser):
 
 def test_three_files_are_written(work: Path, report: AuditReport):
     folder = work / "audited"
-    assert AuditReport.model_validate_json((folder / "audit.json").read_bytes()) == report
+    written = (folder / "audit.json").read_bytes()
+    assert written == json_bytes(report)
+    assert AuditReport.model_validate_json(written).findings == report.findings
     statistics = json.loads((folder / "stats_report.json").read_text())
     assert {"class_balance", "sequence_length", "missing_values", "language_distribution"} <= set(statistics)
     assert statistics["rows"] == sum(report.rows.values())
