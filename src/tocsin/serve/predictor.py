@@ -62,6 +62,11 @@ class Predictor:
             raise InputError(
                 f"artifact {manifest.name!r} needs the runtime {manifest.runtime!r}, which is not here"
             )
+        sliced_by = manifest.calibration.sliced_by
+        if sliced_by is not None and sliced_by not in schema.sample.model_fields:
+            raise InputError(
+                f"artifact {manifest.name!r} has thresholds by {sliced_by!r}, which no sample has"
+            )
         encoder = detector.load_encoder(
             {name.removeprefix(ENCODER): data for name, data in files.items() if name.startswith(ENCODER)}
         )

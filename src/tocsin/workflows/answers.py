@@ -18,7 +18,7 @@ from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import parse_recipe
 from tocsin.data.dataset import Dataset
 from tocsin.data.fingerprint import content_fingerprint
-from tocsin.data.sources import read, reading_of
+from tocsin.data.sources import Reading, read, reading_of
 from tocsin.data.splits import split
 from tocsin.metrics.classification import Judged, judge
 from tocsin.metrics.evaluation import EvaluationReport
@@ -44,6 +44,17 @@ def ask(predictor: Predictor, dataset: Dataset) -> Answers:
     verdicts = [(v.probability, v.threshold) for v in predictor.predict_columns(dataset.columns)]
     table = np.array(verdicts, dtype=np.float64).reshape(-1, 2)
     return Answers(table[:, 0], table[:, 1])
+
+
+def read_rows(predictor: Predictor, data: Sequence[str], layout: str) -> Dataset:
+    """Read labelled rows as the model's sample, with the groups that its recipe names where the files have them."""
+    group = sealed_recipe(predictor.artifact).split.group
+    try:
+        return read(data, predictor.schema, Reading(layout=layout, group=group))
+    except InputError:
+        if group is None:
+            raise
+        return read(data, predictor.schema, Reading(layout=layout))
 
 
 def sealed_recipe(artifact: Artifact) -> Recipe[Any]:

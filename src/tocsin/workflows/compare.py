@@ -12,7 +12,6 @@ from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.provenance import Scoring
 from tocsin.data.dataset import Dataset
 from tocsin.data.likeness import dependent_rows
-from tocsin.data.sources import Reading, read
 from tocsin.metrics.bootstrap import Resampling
 from tocsin.metrics.classification import Judged
 from tocsin.metrics.comparison import CATEGORY
@@ -20,7 +19,7 @@ from tocsin.metrics.evaluation import Estimate
 from tocsin.metrics.pairs import Interest, Pair, compare_pair
 from tocsin.metrics.significance import Verdict
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.answers import Answers, ask, find_test_rows, scoring_of, sealed_recipe
+from tocsin.workflows.answers import Answers, ask, find_test_rows, read_rows, scoring_of, sealed_recipe
 from tocsin.workflows.sentences import WORDS, say_pair
 from tocsin.workflows.stores import Source
 
@@ -126,7 +125,7 @@ def _shared_rows(
     predictors: tuple[Predictor, Predictor], data: Sequence[str], options: CompareOptions
 ) -> tuple[tuple[Dataset, Dataset], list[str]]:
     """Return the rows that both can read and neither was trained on, as far as is known, and notes on that."""
-    read_as = {p.schema.name: read(data, p.schema, Reading(layout=options.layout)) for p in predictors}
+    read_as = {p.schema.name: read_rows(p, data, options.layout) for p in predictors}
     rows = [read_as[predictor.schema.name] for predictor in predictors]
     kept = set(rows[0].ids) & set(rows[1].ids)
     notes = [EVERY_ROW] if options.every_row else []

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.core.errors import InputError
-from tocsin.core.plugins import load_detector
 from tocsin.core.provenance import Scoring
 from tocsin.data.likeness import dependent_rows
-from tocsin.data.sources import Reading, read
 from tocsin.metrics.bootstrap import Resampling
 from tocsin.metrics.comparison import Truth, slices_of
 from tocsin.metrics.evaluation import BinaryEvaluation, evaluate_binary
-from tocsin.workflows.answers import ask, scoring_of, sealed_recipe
+from tocsin.workflows.answers import ask, read_rows, scoring_of, sealed_recipe
 from tocsin.workflows.report import write_evaluation
 from tocsin.workflows.stores import Source
 
@@ -49,8 +47,7 @@ def evaluate_artifact(
     """Evaluate on rows of any layout that can be read as the artifact's sample: another publisher's too."""
     predictor = source.predictor()
     manifest = predictor.artifact.manifest
-    schema = load_detector(manifest.detector).schemas[manifest.sample]
-    dataset = read(data, schema, Reading(layout=layout))
+    dataset = read_rows(predictor, data, layout)
     if not (dataset.label == 1).any() and not (dataset.label == 0).any():
         raise InputError(f"{', '.join(data)}: no labelled row to evaluate on")
     answers, calibration = ask(predictor, dataset), manifest.calibration
