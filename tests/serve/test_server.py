@@ -192,6 +192,7 @@ def test_numbers_are_exact_over_several_processes_and_their_deaths(sealed: Path)
         def post(_: int) -> int:
             return server.request("POST", "/v1/toy/predict", [ATTACK] * 3)[0]
 
+        eventually(lambda: all(server.request("GET", "/health/ready")[0] == 200 for _ in range(20)))
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(post, range(40))) == {200}
         counted = metric(server, "tocsin_predictions_total")
