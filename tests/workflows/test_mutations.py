@@ -324,6 +324,16 @@ def worse_than_one_column(h: Healthy) -> Known:
     return h.evaluated(lambda report, primary: judge(report, "stump", "worse"))
 
 
+def worse_than_the_champion(h: Healthy) -> Known:
+    facts = {
+        "verdict": "worse",
+        "other": "intrusion@champion",
+        "sentence": "A is worse than B",
+        "data_fingerprint": "",
+    }
+    return h.measured("I4", facts)
+
+
 def forgetful_decoder(h: Healthy) -> Known:
     """The decoder answers otherwise every time that it is asked."""
     calls = iter(np.linspace(0.1, 0.9, 50))
@@ -456,6 +466,11 @@ def inaccurate(h: Healthy) -> Known:
     return h.evaluated(lambda report, primary: primary["metrics"]["accuracy"].update(value=0.7))
 
 
+def miscalibrated(h: Healthy) -> Known:
+    found = {"value": 0.06, "low": 0.04, "high": 0.08}
+    return h.evaluated(lambda report, primary: primary["metrics"].update(ece_debiased=found))
+
+
 def audit_error(h: Healthy) -> Known:
     finding = {"severity": "error", "name": "labels", "message": "", "rows": [], "action": ""}
     return h.sealed("audit.json", lambda report: report["findings"].append(finding))
@@ -541,6 +556,7 @@ MUTATIONS: list[tuple[set[str], Callable[[Healthy], Known]]] = [
     ({"I3"}, no_test),
     ({"I4"}, too_many_alarms),
     ({"I4", "M5"}, worse_than_one_column),
+    ({"I4"}, worse_than_the_champion),
     ({"I5"}, forgetful_decoder),
     ({"I7"}, stuck_rollback),
     ({"I7"}, idle_rollback),
@@ -553,6 +569,7 @@ MUTATIONS: list[tuple[set[str], Callable[[Healthy], Known]]] = [
     ({"O5"}, sociable_model),
     ({"P63"}, inaccurate),
     ({"P64"}, audit_error),
+    ({"R30"}, miscalibrated),
     ({"C29"}, few_examples),
     ({"C30"}, rising_loss),
     ({"D24-slices"}, thin_slices),
