@@ -16,9 +16,9 @@ from tocsin.artifact.manifest import Manifest
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
 from tocsin.artifact.store import Store
+from tocsin.audit.gates import TITLES, Gate
 from tocsin.audit.readiness import criteria
 from tocsin.audit.readiness.facts import Known, Measurement
-from tocsin.audit.readiness.gates import TITLES
 from tocsin.audit.readiness.lines import TESTS, Making, make_lines
 from tocsin.core.detector import Calibration
 from tocsin.core.durable import json_bytes
@@ -42,16 +42,6 @@ from tocsin.workflows.measurements import (
 from tocsin.workflows.ready import find_records, measure
 from tocsin.workflows.scoring import know_artifact
 from workflows.reference_run import Reference, inside, write_reports
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What `tocsin.audit.gates` will answer."""
-
-    id: str
-    status: str
-    title: str = "a gate"
-    evidence: str = "seen"
 
 
 @dataclass(frozen=True)
@@ -122,7 +112,10 @@ def speaking_two_languages(known: Known) -> Known:
 
 
 def status(known: Known, gates: Mapping[str, str] | None = None) -> dict[str, str]:
-    shown = [Gate(name, "passed") for name in TITLES] if gates is None else [Gate(*g) for g in gates.items()]
+    shown = [
+        Gate(name, TITLES[name], decided, "seen")
+        for name, decided in (dict.fromkeys(TITLES, "passed") if gates is None else gates).items()
+    ]
     return {line.id: line.status for line in make_lines(known, Making("test", None, shown))}
 
 

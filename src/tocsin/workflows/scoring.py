@@ -6,9 +6,8 @@ from hashlib import sha256
 
 from tocsin.artifact.manifest import SIGNATURE, Manifest
 from tocsin.artifact.open import Artifact
-from tocsin.audit import gates
+from tocsin.audit.gates import Gate, evaluate_gates
 from tocsin.audit.readiness.facts import Known, Measurement
-from tocsin.audit.readiness.gates import Gate
 from tocsin.audit.readiness.lines import Making, make_lines
 from tocsin.audit.scorecard import Scorecard, make_scorecard
 from tocsin.core.detector import Schema
@@ -43,7 +42,7 @@ def score_unsealed(manifest: Manifest, files: Files, schema: Schema, *, is_signe
     named = manifest.model_copy(update={"files": hashes})
     known = Known(named, files, schema.sample, denied_columns(schema), is_signed=is_signed)
     made = manifest.provenance
-    making = Making(command="tocsin train", commit=made.git_commit, gates=evaluate_gates(known))
+    making = Making(command="tocsin train", commit=made.git_commit, gates=decide_gates(known))
     return json_bytes(score_known(known, making, None))
 
 
@@ -58,8 +57,8 @@ def score_known(known: Known, making: Making, digest: str | None) -> Scorecard:
     )
 
 
-def evaluate_gates(known: Known) -> tuple[Gate, ...]:
+def decide_gates(known: Known) -> tuple[Gate, ...]:
     """Decide the ten gates; none where the artifact holds no audit or no evaluation."""
     if not (known.audit and known.evaluation):
         return ()
-    return gates.evaluate_gates(known.audit, known.evaluation, known.manifest)
+    return evaluate_gates(known.audit, known.evaluation, known.manifest)

@@ -5,6 +5,7 @@ from hashlib import sha256
 from scipy.stats import binom
 
 from tocsin.artifact.manifest import RECIPE
+from tocsin.audit.baselines import LADDER
 from tocsin.audit.readiness.facts import Answer, Check, Facts, Known, decide, failed, later, not_yet, passed
 from tocsin.core.durable import json_bytes
 from tocsin.core.plugins import load_detector
@@ -13,10 +14,6 @@ from tocsin.core.recipes import load_default
 from tocsin.metrics.significance import LEVEL, holm
 
 EVALUATION = "evaluation.json"
-LADDER = ("majority", "stump", "logistic", "lightgbm")
-"""The baselines, the simplest first: where one of them is shipped, those before it are simpler."""
-SIMPLER = frozenset({"logistic", "lightgbm"})
-"""The baselines without which nothing is said about simpler models."""
 FLOOR = 0.5
 """Least recall of a slice, where the recipe is older than `evaluation.slice_floor`."""
 GROUPS = frozenset({"language", "dialect", "region"})
@@ -62,10 +59,12 @@ def check_simpler(known: Known) -> Answer:
     """M5: no simpler model is shown to be better on the same rows."""
     report = known.evaluation
     models = report.get("models", {})
-    missing = sorted(SIMPLER - models.keys())
+    rungs = [set(rung) for rung in LADDER]
+    missing = [" or ".join(sorted(rung)) for rung in rungs[2:] if not rung & models.keys()]
     if missing:
         return not_yet(f"it was not compared with {', '.join(missing)}", EVALUATION)
-    simpler = LADDER[: LADDER.index(report["primary"])] if report["primary"] in LADDER else models
+    own = next((place for place, rung in enumerate(rungs) if report["primary"] in rung), None)
+    simpler = models.keys() if own is None else set().union(*rungs[:own])  # where a baseline is shipped
     found = [
         c for c in report["comparisons"] if models[c["other"]]["kind"] == "baseline" and c["other"] in simpler
     ]
