@@ -68,7 +68,7 @@ def test_a_phishing_mail_ends_with_ten_and_says_why(mail_artifact: Path, mails: 
     assert f"{mails / 'phish.eml'}: phishing (p 0." in said
     assert "sent from mailer.example, replies go to elsewhere.example" in said
     assert "a link that reads www.bank.example leads to evil.example" in said
-    assert "16 characters are hidden from the reader: lunch on tuesday" in said
+    assert "text hidden from the reader, 16 characters: lunch on tuesday" in said
     assert "attachment invoice.exe" in said
     assert b"1 scanned, 1 phishing, 0 refused" in done.stderr
 
@@ -110,7 +110,8 @@ def test_the_verdict_is_that_of_the_same_message_by_any_way(mail_artifact: Path,
 
 def test_what_others_collect(mail_artifact: Path, mails: Path) -> None:
     (alarm,) = lines(scan(mail_artifact, mails / "phish.eml", mails / "ham.eml", "--format", "ocsf"))
-    assert (alarm["class_uid"], alarm["type_uid"], alarm["metadata"]["version"]) == (2004, 200401, "1.3.0")
+    assert (alarm["class_uid"], alarm["type_uid"], alarm["metadata"]["version"]) == (2004, 200401, "1.4.0")
+    assert alarm["evidences"][0]["email"]["from"] == "help@mailer.example"
     documents = lines(scan(mail_artifact, mails / "phish.eml", mails / "ham.eml", "--format", "ecs"))
     assert [d["event"]["kind"] for d in documents] == ["alert", "event"]
     assert documents[0]["email"]["from"] == {"address": ["help@mailer.example"]}
@@ -138,4 +139,4 @@ def test_what_cannot_be_read_ends_with_two_and_says_so_once(
 def test_a_mail_of_no_bytes_has_a_verdict(mail_artifact: Path, mails: Path) -> None:
     done = scan(mail_artifact, mails / "nothing.eml", "--format", "jsonl")
     assert done.returncode in (0, 10)
-    assert "no text to read" in lines(done)[0]["remarks"][0]
+    assert "no text to read and no subject" in lines(done)[0]["remarks"][0]

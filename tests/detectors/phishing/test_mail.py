@@ -93,7 +93,8 @@ def test_the_sample_holds_what_is_shown_and_nothing_else() -> None:
         "sender_domain": "evil.example",
     }
     assert to_sample(parse_mail(b""))["text"] == "(no text)"
-    assert to_sample(parse_mail(b"Subject: s\n\n"))["text"] == "s"
+    pictures = to_sample(parse_mail(b"Subject: s\n\n"))
+    assert (pictures["text"], pictures["subject"]) == ("s", None)
 
 
 def test_an_honest_mail_has_no_mismatch() -> None:
@@ -197,6 +198,10 @@ def test_hosts(url: str, host: str | None) -> None:
 def test_what_looks_like_a_host() -> None:
     assert named_host("https://bank.example/login") == named_host("bank.example") == "bank.example"
     assert named_host("click here") is named_host("report.pdf") is named_host("v1.2") is None
+    assert named_host("https://any.thing/x") == "any.thing"
+    assert named_host("apple.de") == "apple.de"
+    for person in ("Mr.Michael", "p.penguins", "taxa.alfandegaria", "d.cheng"):  # from real mail
+        assert named_host(person) is None
     assert is_same_site("www.bank.example", "bank.example")
     assert is_same_site("a.bank.co.uk", "bank.co.uk")
     assert not is_same_site("bank.co.uk", "evil.co.uk")

@@ -128,17 +128,18 @@ def remarks(mail: Mail) -> Iterator[str]:
         yield _SAYS[mismatch.kind].format(shown=mismatch.shown, actual=" ".join(mismatch.actual.split()))
     for method, result in mail.authentication.items():
         if result in FAILED:
-            yield f"{method} says {result}"
-    if mail.hidden_text:
+            yield f"the receiving server's {method} check: {result}"
+    told = [mismatch.actual for mismatch in mail.mismatches if mismatch.kind == "alternative"]
+    if any(map(str.isalnum, mail.hidden_text)) and mail.hidden_text[:100] not in told:
         start = " ".join(mail.hidden_text[:80].split())
-        yield f"{len(mail.hidden_text):,} characters are hidden from the reader: {start}"
+        yield f"text hidden from the reader, {len(mail.hidden_text):,} characters: {start}"
     if mail.zero_width:
-        yield f"{mail.zero_width:,} characters that take no room are in the text"
+        yield f"characters in the text that take no room: {mail.zero_width:,}"
     for attachment in mail.attachments:
         if attachment.name and PurePath(attachment.name).suffix.lower()[1:] in RISKY:
             yield f"attachment {attachment.name} ({attachment.type})"
     if not mail.text:
-        yield "no text to read; the subject stands for it"
+        yield f"no text to read{'; the subject stands for it' if mail.subject else ' and no subject'}"
     yield from mail.problems
 
 
@@ -147,5 +148,8 @@ def _ecs(mail: Mail) -> dict[str, Any]:
     for key, mailbox in (("from", mail.sender), ("reply_to", mail.reply_to)):
         if mailbox:
             found[key] = {"address": [mailbox.address]}
-    files = [{"file": {"name": a.name, "mime_type": a.type, "size": a.size}} for a in mail.attachments]
+    files = [
+        {"file": {"mime_type": a.type, "size": a.size} | ({"name": a.name} if a.name else {})}
+        for a in mail.attachments
+    ]
     return {key: value for key, value in (found | {"attachments": files}).items() if value}
