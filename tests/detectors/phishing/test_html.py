@@ -32,8 +32,13 @@ SHEET = (
         '<div style="color:#fefefe;background-color:#fff">',
         '<div style="color:rgb(255, 255, 255)">',
         '<div style="color:transparent">',
+        '<div style="color:#fefefe01">',
+        '<div style="color:#0000">',
+        '<div style="color:rgba(0,0,0,0)">',
+        '<div style="color:#fffd">',
         "<div bgcolor=black style='color:#010101'>",
         "<font color=white>",
+        "<font color=ffffff>",
         f'{SHEET}<div class="big off">',
         f"{SHEET}<div id=x>",
         f"{SHEET}<td class=dark style='color:black'>",
@@ -54,7 +59,13 @@ def test_what_cannot_be_read_is_hidden(opening: str) -> None:
         '<div style="font-size:0"><span style="font-size:14px">',
         '<div style="visibility:hidden"><b style="visibility:visible">',
         '<div style="background:#000;color:#fff">',
+        '<div style="background:#000;color:#ffff">',
+        '<div style="background:#000;color:#ffffffff">',
+        '<div style="color:#fff;background:#000"><p style="background:rgba(255,255,255,0)">',
+        '<div style="color:rgba(0,0,0,.5)">',
         '<table bgcolor="#000000"><tr><td style="color:white">',
+        '<table bgcolor="44CC44"><tr><td style="color:white">',
+        '<font color="white"><font color="teal">',
         '<td background="https://x.example/a.png" style="color:#fff">',
         '<div style="background:url(a.png);color:#fff">',
         '<div style="color:white"><a href="https://x.example">',
@@ -147,6 +158,25 @@ def test_a_late_clock_ends_the_reading() -> None:
     page = read_html("<p>word" * 5000, 100_000, lambda: True)
     assert "HTML cut after 256 tags" in page.problems[0]
     assert page.shown.count("word") == 255
+
+
+@pytest.mark.parametrize(
+    ("markup", "shown", "hidden"),
+    [
+        (
+            "<font color=white><p><font color=black>one</font></p><p><font color=black>two</font>",
+            "one\ntwo",
+            "",
+        ),
+        ("<p style='color:white'>one</p>seen<p style='color:white'>two</p>", "seen", "one\ntwo"),
+        ("one<font color=white> <font color=black>two", "one two", ""),
+        ("pass<font style='font-size:0'> x </font>word", "password", "x"),
+        ("pass<i style='display:none'> </i>word", "password", ""),
+    ],
+)
+def test_what_takes_room_keeps_words_apart(markup: str, shown: str, hidden: str) -> None:
+    page = read_html(markup, 1000)
+    assert (page.shown, page.hidden) == (shown, hidden)
 
 
 def test_a_number_too_long_for_python_is_no_character() -> None:

@@ -79,7 +79,7 @@ def overrun(mail: Mail, budget: Budget) -> list[str]:
     """Say which bounds a mail is over."""
     held = {
         "text": len(mail.text) <= budget.text,
-        "hidden": len(mail.hidden_text) <= 2 * budget.text,
+        "hidden": len(mail.hidden_text) <= budget.text,
         "attachments": len(mail.attachments) <= budget.parts,
         "links": len(mail.links) <= 300,
         "problems": len(mail.problems) <= 21,

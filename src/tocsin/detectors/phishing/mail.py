@@ -113,7 +113,7 @@ def _compose(head: Head, content: Content, meter: Meter) -> Mail:
     sender, reply_to = address(head.get("from")), address(head.get("reply-to"))
     return Mail(
         text=text[: meter.budget.text],
-        hidden_text="\n".join(hidden),
+        hidden_text="\n".join(hidden)[: meter.budget.text],
         subject=subject(head),
         sender=sender,
         reply_to=reply_to,
