@@ -214,9 +214,15 @@ def test_colours(text: str, found: object) -> None:
     assert colour(text) == found
 
 
+def test_only_what_is_read_of_a_style_is_kept() -> None:
+    """What is kept for the next mail is small, whatever was in the last one."""
+    assert declarations("a:b;" * 100 + "color:red") == {"color": "red"}
+    assert declarations("color:red;" + "x" * 100_000) is declarations("color:red;" + "x" * 200_000)
+
+
 def test_a_sheet_keeps_to_its_budget() -> None:
     sheet = Sheet()
     sheet.add("".join(f".c{i}{{display:none}}" for i in range(10_000)))
     assert len(sheet.rules) <= 2_000
     assert restyle(Look(), sheet.style("p", {"class": "c1"})).gone
-    assert declarations("a:b; c : d !important ;e") == {"a": "b", "c": "d"}
+    assert declarations("color:b; TOP : d !important ;left;a:b") == {"color": "b", "top": "d"}

@@ -6,12 +6,14 @@ Source: HTML Living Standard, section 13.2.5 (tokenization): an unclosed tag, co
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import unescape
 from typing import NamedTuple
 
 from tocsin.detectors.phishing.charsets import clean, strip_zero_width
+from tocsin.detectors.phishing.elements import CLOSES, GAPS, NEVER_SHOWN, RAW, READ, TEXT_COLOUR, VOID
 from tocsin.detectors.phishing.styles import Look, Sheet, attribute_colour, restyle
 
 DEEPEST = 256
@@ -25,29 +27,6 @@ LINK_COLOUR = (0, 0, 238)
 """Of links that say nothing else: they do not inherit their colour."""
 CHECK = 256
 """Tags between two looks at the clock."""
-
-VOID = frozenset((
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
-    "track", "wbr",
-))  # fmt: skip
-BLOCK = frozenset((
-    "address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog",
-    "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4",
-    "h5", "h6", "header", "hr", "legend", "li", "main", "menu", "nav", "ol", "option", "p", "pre", "section",
-    "summary", "table", "tbody", "tfoot", "thead", "tr", "ul",
-))  # fmt: skip
-CELL = frozenset(("td", "th"))
-CLOSES = {name: frozenset(("p",)) for name in BLOCK - {"br", "body", "center"}} | {
-    "a": frozenset(("a",)),
-    "li": frozenset(("li", "p")),
-    "option": frozenset(("option",)),
-    **dict.fromkeys(("dd", "dt"), frozenset(("dd", "dt", "p"))),
-    **dict.fromkeys(("td", "th"), frozenset(("td", "th", "p"))),
-    "tr": frozenset(("tr", "td", "th", "p")),
-}
-"""Element -> the elements that it closes as long as one of them is the innermost."""
-RAW = frozenset(("script", "style", "title", "textarea", "noembed", "noframes", "xmp", "iframe"))
-NEVER_SHOWN = frozenset(("template", "audio", "video", "datalist"))
 
 _OPEN = re.compile(r"<(/?)([a-zA-Z][^\s/>\x00]{0,60})")
 _NAME = re.compile(r"[\s/]*+([^\s/>=][^\s/>=]*+)?(\s*+=\s*+)?")
@@ -115,6 +94,7 @@ class _Walk:
         self.links: list[Link] = []
         self.problems: list[str] = []
         self.stack: list[_Element] = []
+        self.places: defaultdict[str, list[int]] = defaultdict(list)  # tag -> where on the stack
         self.sheet = Sheet()
         self.look = Look()
         self.hides = False
@@ -194,8 +174,8 @@ class _Walk:
             value = ""
             if name[2] is not None:
                 value, place = self._value(place)
-            if name[1]:
-                found.setdefault(name[1].lower()[:40], value)
+            if name[1] and (known := name[1][:40].lower()) in READ:
+                found.setdefault(known, value)
             if place >= len(self.markup):
                 return _NOTHING, self._swallow("tag", name.start())
             if self.markup[place] == ">":
@@ -224,6 +204,7 @@ class _Walk:
         if tag == "form" and attributes.get("action"):
             self._add_link("", attributes["action"])
         if tag not in VOID and tag not in RAW and len(self.stack) < DEEPEST:
+            self.places[tag].append(len(self.stack))
             self.stack.append(_Element(tag, self.look))
             self._see(look)
 
@@ -236,13 +217,12 @@ class _Walk:
         if tag in NEVER_SHOWN or "hidden" in attributes:
             return look._replace(gone=True)
         if attributes:
-            if ground := attribute_colour(attributes.get("bgcolor", "")):
+            if ground := attribute_colour(attributes.get("bgcolor")):
                 look = look._replace(ground=ground)
             if attributes.get("background"):
                 look = look._replace(ground=None)
-            text = attributes.get("color" if tag == "font" else "text", "") if tag in ("font", "body") else ""
-            if found := attribute_colour(text):
-                look = look._replace(colour=found)
+            if text := attribute_colour(attributes.get(TEXT_COLOUR.get(tag, ""))):
+                look = look._replace(colour=text)
         if tag == "a" and "href" in attributes:
             look = look._replace(colour=LINK_COLOUR)
         return restyle(look, self.sheet.style(tag, attributes))
@@ -252,20 +232,18 @@ class _Walk:
             self._end_link()
         if tag in ("p", "br") or len(self.stack) == DEEPEST:
             self._space(tag, self.look)  # a stray end tag of these breaks the line; of others it does nothing
-        look = self.look
-        for depth in range(len(self.stack) - 1, -1, -1):
-            if self.stack[depth].tag == tag:
-                self._space(tag, look)
-                self._see(self.stack[depth].look)
-                del self.stack[depth:]
-                return
-            if self.stack[depth].tag == "table" and tag not in ("body", "html"):
-                return  # a stray end tag does not reach out of its table
-            look = self.stack[depth].look
+        place, table = (self.places[name][-1] if self.places[name] else -1 for name in (tag, "table"))
+        if place < 0 or (place < table and tag not in ("body", "html")):
+            return  # a stray end tag does not reach out of its table
+        self._space(tag, self.stack[place + 1].look if place + 1 < len(self.stack) else self.look)
+        self._see(self.stack[place].look)
+        while len(self.stack) > place:
+            self.places[self.stack.pop().tag].pop()
 
     def _space(self, tag: str, look: Look) -> None:
         """Keep apart what a block keeps apart, shown and hidden, unless the block is not there at all."""
-        gap = " " if tag in CELL else "\n" if tag in BLOCK else ""
+        if (gap := GAPS.get(tag)) is None:
+            return
         self.hidden.append(gap)
         if not look.gone:
             self.shown.append(gap)

@@ -72,17 +72,15 @@ _LONGEST = 1 << 16
 
 def _split(file: BinaryIO) -> Iterator[bytes]:
     """Yield the messages of an mbox, its first separator line read already; of a long one what the budget reads."""
-    lines: list[bytes] = []
-    size, is_blank, is_start = 0, False, True
+    message, is_blank, is_start = bytearray(), False, True
     while line := file.readline(_LONGEST):
         if is_start and is_blank and _FROM_LINE.match(line):
-            yield b"".join(lines)
-            lines, size = [], 0
-        elif size <= BUDGET.size:
-            lines.append(line[1:] if is_start and _is_quoted(line) else line)
-            size += len(line)
+            yield bytes(message)
+            message.clear()
+        elif len(message) <= BUDGET.size:
+            message += line[1:] if is_start and _is_quoted(line) else line
         is_blank, is_start = is_start and line in (b"\n", b"\r\n"), line.endswith(b"\n")
-    yield b"".join(lines)
+    yield bytes(message)
 
 
 def _is_quoted(line: bytes) -> bool:

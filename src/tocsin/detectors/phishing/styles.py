@@ -37,7 +37,15 @@ NAMED: dict[str, Colour] = {
 }  # fmt: skip
 """CSS's and HTML's own colours, and of the others those that mail uses."""
 
+READ = frozenset((
+    "background", "background-color", "background-image", "color", "display", "font-size", "height", "left",
+    "margin-left", "max-height", "max-width", "opacity", "overflow", "position", "text-indent", "top",
+    "visibility", "width",
+))  # fmt: skip
+"""Properties that are read; the others are not kept."""
+
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_BRACE = re.compile(r"[{}]")
 _SIMPLE = re.compile(r"([a-z][a-z0-9]*)?([.#][\w-]+)?\Z")
 _HEX = re.compile(r"#([0-9a-f]{8}|[0-9a-f]{6}|[0-9a-f]{3,4})\b")
 _RGB = re.compile(
@@ -76,14 +84,18 @@ def _apart(a: int, b: int) -> int:
     return abs(a - b)
 
 
-@lru_cache(maxsize=4096)
 def declarations(style: str) -> Declarations:
-    """Parse the content of a `style` attribute or of a rule's braces; the last of a name counts."""
+    """Return what is read of a `style` attribute or of a rule's braces; the last of a name counts."""
+    return _declarations(style[:MOST_STYLE])
+
+
+@lru_cache(maxsize=1024)
+def _declarations(style: str) -> Declarations:
     found = {}
-    for part in style[:MOST_STYLE].lower().split(";"):
+    for part in style.lower().split(";"):
         name, colon, value = part.partition(":")
-        if colon:
-            found[name.strip()] = value.replace("!important", "").strip()
+        if colon and (name := name.strip()) in READ:
+            found[name] = value.replace("!important", "").strip()
     return found
 
 
@@ -142,8 +154,10 @@ def _ground(under: Colour | None, text: str) -> Colour | None:
     return colour(text)
 
 
-def attribute_colour(value: str) -> Colour | None:
+def attribute_colour(value: str | None) -> Colour | None:
     """Return the colour of an attribute such as `bgcolor`, where the sign before the digits may be missing."""
+    if not value:
+        return None
     text = value.strip().lower()
     return colour(f"#{text}" if re.fullmatch(r"[0-9a-f]{6}", text) else text)
 
@@ -221,8 +235,8 @@ class Sheet:
 def _after_block(text: str, brace: int) -> int:
     """Return where the block of an at-rule ends, blocks inside it included."""
     depth = 0
-    for match in re.finditer(r"[{}]", text[brace:]):
+    for match in _BRACE.finditer(text, brace):
         depth += 1 if match[0] == "{" else -1
         if not depth:
-            return brace + match.end()
+            return match.end()
     return len(text)
