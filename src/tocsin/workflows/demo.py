@@ -46,7 +46,7 @@ def run_demo(detector: str, output: Path, seed: int, tell: Tell) -> DemoResult:
     sets = [f"data.train=[{json.dumps(str(data))}]", f"output={json.dumps(str(output))}", f"seeds=[{seed}]"]
     tell("2/6 audit")
     for finding in audit_recipe(recipe, sets, tell).findings:
-        tell(f"    {finding.severity}: {finding.message}")
+        tell(f"    {finding.severity}, {finding.name}: {finding.message}")
     tell("3/6 train, prove, package")
     private, public = _keys(output)
     result = train_recipe(recipe, sets, TrainOptions(force=True, key=private), tell)
@@ -61,6 +61,7 @@ def run_demo(detector: str, output: Path, seed: int, tell: Tell) -> DemoResult:
         f"tocsin new {detector} my-recipe.yaml      # a complete, commented recipe: put your files under data.train",
         "tocsin audit my-recipe.yaml",
         "tocsin train my-recipe.yaml",
+        "tocsin ready runs/my-recipe/seed_42/artifact",
     )
     return DemoResult(run.report, run.artifact, request, answer, commands)
 
