@@ -95,6 +95,16 @@ def test_a_positive_ends_with_ten_and_shows_why(mails: Path) -> None:
     assert "2 scanned, 1 phishing, 0 refused" in done.stderr
 
 
+def test_a_negative_shows_its_worst_remark_only(tmp_path: Path) -> None:
+    raw = PHISH.replace(b"your password, password", b"the meeting")
+    (tmp_path / "x.eml").write_bytes(raw)
+    done = scan(tmp_path)
+    assert done.exit_code == 0
+    said = done.stdout.splitlines()[1:]
+    assert said == ["       !  a link that reads bank.example leads to evil.example"]
+    assert len(json.loads(scan(tmp_path, "--json").stdout)["targets"][0]["remarks"]) == 3
+
+
 def test_no_positive_ends_with_zero(mails: Path) -> None:
     assert scan(mails / "ham.eml").exit_code == 0
     done = scan(mails / "doubt.eml")

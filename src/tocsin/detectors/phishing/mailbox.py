@@ -114,16 +114,20 @@ def facts(mail: Mail) -> dict[str, Any]:
 
 _SAYS = {
     "link": "a link that reads {shown} leads to {actual}",
-    "reply-to": "sent from {shown}, replies go to {actual}",
     "name": "the sender's name says {shown}, the address is at {actual}",
+    "reply-to": "sent from {shown}, replies go to {actual}",
     "alternative": "its plain text says something else than what is shown: {actual}",
 }
+"""The worst first."""
 
 
 def remarks(mail: Mail) -> Iterator[str]:
-    """Yield what is noteworthy about a mail, a sentence each."""
-    for mismatch in mail.mismatches:
+    """Yield what is noteworthy about a mail, a sentence each, the worst first."""
+    for mismatch in sorted(mail.mismatches, key=lambda mismatch: list(_SAYS).index(mismatch.kind)):
         yield _SAYS[mismatch.kind].format(shown=mismatch.shown, actual=" ".join(mismatch.actual.split()))
+    for attachment in mail.attachments:
+        if attachment.name and PurePath(attachment.name).suffix.lower()[1:] in RISKY:
+            yield f"attachment {attachment.name} ({attachment.type})"
     for method, result in mail.authentication.items():
         if result in FAILED:
             yield f"the receiving server's {method} check: {result}"
@@ -133,9 +137,6 @@ def remarks(mail: Mail) -> Iterator[str]:
         yield f"text hidden from the reader, {len(mail.hidden_text):,} characters: {start}"
     if mail.zero_width:
         yield f"characters in the text that take no room: {mail.zero_width:,}"
-    for attachment in mail.attachments:
-        if attachment.name and PurePath(attachment.name).suffix.lower()[1:] in RISKY:
-            yield f"attachment {attachment.name} ({attachment.type})"
     if not mail.text:
         yield f"no text to read{'; the subject stands for it' if mail.subject else ' and no subject'}"
     yield from mail.problems
