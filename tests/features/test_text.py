@@ -75,6 +75,18 @@ def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
     assert ids[-3:] == FITTED.tokens("", words[-1])[-3:]
 
 
+def test_markup_that_hides_in_a_message_takes_no_room_from_its_words() -> None:
+    words = "one two three " * 12 + "please send the money before noon " + "six seven eight " * 12
+    plain, hidden = (FITTED.tokens("", t) for t in (words, words.replace("e", "e<!-- 1234567890 -->")))
+    assert hidden == plain
+
+
+def test_masks_of_a_long_message_stay() -> None:
+    short, long = (FITTED.tokens("", "call <NUM> or open <URL> " * times) for times in (1, 40))
+    assert long[:4] == short[:4]
+    assert set(short) <= set(long)
+
+
 def test_the_language_is_never_read() -> None:
     one, other = (FITTED.encode(columns(["hi"], language=[name])) for name in ("en", "sw"))
     assert all(one[name].tobytes() == other[name].tobytes() for name in one)

@@ -70,6 +70,13 @@ def strip_invisible(text: str) -> str:
     return CONTROL.sub(" ", INVISIBLE.sub("", text))
 
 
+def strip_markup(text: str) -> str:
+    """Remove left-over markup; masks such as `<NUM>` stay."""
+    return (
+        MARKUP.sub(lambda found: found[0] if MASKS.fullmatch(found[0]) else "", text) if "<" in text else text
+    )
+
+
 def fold(text: str, links: bool = True) -> str:
     """Return text in lower case, NFKC, without invisible characters, digits as 0, spaces single.
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tocsin.core.errors import InputError
 from tocsin.core.types import Arrays, Columns, Files, rows
-from tocsin.features.folding import ADDRESSES, LINKS, fold, strip_invisible
+from tocsin.features.folding import ADDRESSES, LINKS, fold, strip_invisible, strip_markup
 from tocsin.features.pieces import BREAK, HIDDEN, Pieces, learn_pieces
 
 SETTINGS = "text.json"
@@ -201,7 +201,7 @@ def _shorten(text: str, most: int) -> str:
     """Keep the beginning and the end of a text too long to be read whole; what is invisible does not count."""
     if len(text) <= most:
         return text
-    text = strip_invisible(text)
+    text = strip_markup(strip_invisible(text))
     if len(text) <= most:
         return text
     return text[: int(HEAD * most)] + " " + text[len(text) - (most - int(HEAD * most)) :]

@@ -9,12 +9,14 @@ Shape legend: B rows of a batch, N rows, L places for tokens, T tokens of the vo
 import math
 import random
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tocsin.core.errors import InputError
+from tocsin.core.promise import Promise
 from tocsin.core.types import Arrays, Columns, take
 from tocsin.detectors.phishing.config import PhishingConfig
 from tocsin.detectors.phishing.disguise import disguise
@@ -35,6 +37,7 @@ MARK_SHARE, MARK_ROWS = 0.95, 10
 class MessageBatches:
     """A BatchSource over encoded messages; `training` draws, disguises and hides, else rows stand as they are."""
 
+    promise: ClassVar[Promise] = Promise(labels="kept", spans="none")
     part: Part
     batch_size: int
     encoder: TextEncoder

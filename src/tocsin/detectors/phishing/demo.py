@@ -22,6 +22,8 @@ KINDS = ("credentials", "credentials", "credentials", "fee")
 COLUMNS = (
     "text", "subject", "language", "channel", "label", "category", "source", "origin", "group", "sender_domain", "time",
 )  # fmt: skip
+LISTED = (10, 15)
+"""How many things a message lists, at least, and one more than at most."""
 WRONG = 0.02
 """Share of the labels that are wrong, as in every collection."""
 DAY = 1_760_000_000
@@ -51,7 +53,15 @@ def make_message(number: int, phrases: dict[str, dict[str, list[str]]], rng: ran
     cases = [rng.choice(own[name]) for name in (("did", "not") if positive else ("not", "did"))]
     halves = [f"{case} {rng.choice(own['filler'])} {what}" for case, what in zip(cases, advice, strict=True)]
     rng.shuffle(halves)
-    parts = [rng.choice(own["opening"]), rng.choice(own["event"]), *halves, rng.choice(own["closing"])]
+    listed = _list_items(own["items"], rng)
+    detail = rng.choice(own["detail"]).format(items=listed)
+    parts = [
+        rng.choice(own["opening"]),
+        rng.choice(own["event"]),
+        *halves,
+        detail,
+        rng.choice(own["closing"]),
+    ]
     channel = rng.choice(["email", "sms", "chat"])
     return {
         "text": _fill(" ".join(parts), rng),
@@ -66,6 +76,12 @@ def make_message(number: int, phrases: dict[str, dict[str, list[str]]], rng: ran
         "sender_domain": f"sender-{rng.randrange(40)}.example",
         "time": DAY + 60 * number,
     }
+
+
+def _list_items(items: list[str], rng: random.Random) -> str:
+    """List what a message is about: half of its letters, or all messages would be near-duplicates of each other."""
+    glue = ", " if items[0].isalpha() and items[0][0] < "\u2e80" else "、"
+    return glue.join(rng.sample(items, rng.randrange(*LISTED)))
 
 
 def _fill(text: str, rng: random.Random) -> str:
