@@ -266,12 +266,12 @@ OCSF_KNOWN = {
 OCSF_ENUMS = {"activity_id": range(4), "severity_id": range(7), "status_id": range(7)}
 ECS_REQUIRED: dict[str, type | tuple[type, ...]] = {
     "@timestamp": str, "ecs": dict, "ecs.version": str, "event.kind": str, "event.category": list, "event.type": list,
-    "event.module": str, "event.dataset": str, "event.outcome": str, "event.risk_score": float, "message": str,
+    "event.module": str, "event.dataset": str, "event.risk_score": float, "message": str,
     "rule.name": str, "rule.id": str,
 }  # fmt: skip
 ECS_KNOWN = {
     "@timestamp", "ecs.version", "message", "event.id", "event.kind", "event.category", "event.type", "event.module",
-    "event.dataset", "event.provider", "event.outcome", "event.risk_score", "rule.name", "rule.id", "rule.ruleset",
+    "event.dataset", "event.provider", "event.risk_score", "rule.name", "rule.id", "rule.ruleset",
     "tocsin", "email.subject", "email.message_id", "email.from.address", "email.reply_to.address",
     "email.attachments.file.name", "email.attachments.file.mime_type", "email.attachments.file.size",
 }  # fmt: skip
