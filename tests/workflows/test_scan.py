@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
@@ -223,6 +225,54 @@ def test_a_maildir_and_a_folder_are_read(tmp_path: Path) -> None:
     folder.mkdir()
     (tmp_path / "x.eml").rename(folder / "x.eml")
     assert [t.fields["text"] for t in read_mail(folder)] == ["the meeting"]
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_others(mails: Path) -> None:
+    found = read_mail(mails)
+    assert Path(next(found).name).name == "doubt.eml"
+    (mails / "ham.eml").unlink()
+    assert Path(next(found).name).name == "phish.eml"
+    with pytest.raises(InputError, match=r"ham\.eml: cannot be read: No such file"):
+        next(found)
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cur").mkdir()
+
+    def refuse(self: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match="cur: cannot be read: Permission denied"):
+        list(read_mail(tmp_path))
+
+
+PIECES = [
+    b"From a@b Mon Jan  1 10:00:00 2024\n",
+    b"From me\n",
+    b">From me\n",
+    b"\n",
+    b"\r\n",
+    b"x",
+    b"\x00",
+    b"Subject: s\n",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40))
+def test_any_stream_is_read_as_mail(pieces: list[bytes]) -> None:
+    """Each separator after a blank line begins a message, where the first line is one; else all is one message."""
+    raw = b"".join(pieces)
+    found = list(read_mail(BytesIO(raw)))
+    lines = raw.splitlines(keepends=True)
+    begins = [
+        place == 0 or lines[place - 1] in (b"\n", b"\r\n")
+        for place, line in enumerate(lines)
+        if line.startswith(PIECES[0])
+    ]
+    is_box = raw.startswith(PIECES[0])
+    assert len(found) == (sum(begins) if is_box else 1)
+    assert all(target.fields["text"] for target in found)
 
 
 def test_a_long_message_of_a_mailbox_does_not_take_its_memory(tmp_path: Path) -> None:

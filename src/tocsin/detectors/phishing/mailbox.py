@@ -27,19 +27,31 @@ _FROM_LINE = re.compile(rb"From \S+[^\n]{0,60} \d{1,2}:\d\d(?::\d\d)?[^\n]{0,20}
 
 
 def read_mail(source: Path | BinaryIO) -> Iterator[Target]:
-    """Yield every message of a file, a Maildir, another folder, or a stream, one at a time."""
+    """Yield every message of a file, a Maildir, another folder, or a stream, one at a time.
+
+    Files that cannot be read do not hide the others: InputError tells of them when the others are through.
+    """
     if not isinstance(source, Path):
         yield from _read_stream(source, "-", False)
         return
+    failed = []
     try:
-        for path in _files(source):
-            with path.open("rb") as file:
-                yield from _read_stream(file, str(path), path.suffix.lower() in SINGLE)
+        files = _files(source)
     except OSError as error:
         raise InputError(f"{error.filename or source}: cannot be read: {error.strerror}") from error
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                yield from _read_stream(file, str(path), path.suffix.lower() in SINGLE)
+        except OSError as error:
+            failed.append(f"{path}: cannot be read: {error.strerror}")
+    if failed:
+        more = f"; and {len(failed) - 1} more files" if len(failed) > 1 else ""
+        raise InputError(failed[0] + more)
 
 
 def _files(path: Path) -> list[Path]:
+    """Return the files to read, sorted; InputError where there is none."""
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
     if not path.is_dir():
