@@ -151,7 +151,7 @@ def _table(run: Scan, findings: Iterable[Finding]) -> Printed:
         for remark in finding.target.remarks[: SHOWN if is_looked_at else 1]:
             yield "line", f"       !  {_printable(remark)[:200]}"
     label = run.predictor.artifact.manifest.calibration.positive
-    yield "note", f"{run.targets:,} scanned, {run.positive:,} {label}, {run.refused:,} refused"
+    yield "note", f"{run.targets - run.refused:,} scanned, {run.positive:,} {label}, {run.refused:,} refused"
 
 
 def _printable(text: str) -> str:
