@@ -39,7 +39,7 @@ def evidence() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         columns=(),
         split={"naive_overlap": 0.3, "overlap": 0.0},
         statistics={"refused_rows": 4, "sources": {"a.csv": 1200}},
-        shortcuts=(Shortcut(name="length", roc_auc=0.7, description="d"),),
+        shortcuts=(Shortcut(name="length", roc_auc=0.7, test_roc_auc=0.7, description="d"),),
         leak=leak,
         provenance=Origin(**ORIGIN),
     )
@@ -90,10 +90,10 @@ BREAKS = [
     ("F1", 0, "findings", [finding("groups across the split")]),
     ("F1", 0, "findings", [finding("time across the split")]),
     ("F1", 0, "split/overlap", 0.001),
-    ("F2", 0, "shortcuts/0/roc_auc", 0.945),
+    ("F2", 0, "shortcuts/0/test_roc_auc", 0.945),
     ("F2", 1, "models/stump/metrics/roc_auc/value", 0.95),
     ("F3", 1, "models/logistic/kind", "model"),
-    ("F6", 1, "provenance/git_commit", None),
+    ("F6", 1, "provenance/seed", None),
     ("F6", 1, "provenance", None),
     ("F6", 1, "provenance/data_fingerprint", "d" * 64),
     ("F6", 2, "provenance/data_fingerprint", "d" * 64),
@@ -118,8 +118,8 @@ def test_it_fails_when_it_should_and_only_then(gate: str, which: int, path: str,
     """A break may touch a second gate (no test rows at all), but never leaves its own as it was."""
     contents = copy.deepcopy(evidence())
     _set = contents[which]
-    if path == "shortcuts/0/roc_auc":
-        _set["shortcuts"][0]["roc_auc"] = value
+    if path == "shortcuts/0/test_roc_auc":
+        _set["shortcuts"][0]["test_roc_auc"] = value
     else:
         set_in(_set, path, value)
     found = statuses(*contents)
@@ -156,6 +156,12 @@ def test_what_is_missing_is_not_checked(which: int, path: str, gate: str):
     contents = copy.deepcopy(evidence())
     contents[which][path] = None if path in ("leak", "provenance") else {}
     assert statuses(*contents)[gate] == "not checked"
+
+
+def test_a_run_outside_a_repository_is_not_checked():
+    audit, evaluation, manifest = copy.deepcopy(evidence())
+    evaluation["provenance"]["git_commit"] = None
+    assert statuses(audit, evaluation, manifest)["F6"] == "not checked"
 
 
 def test_uncommitted_changes_are_told():

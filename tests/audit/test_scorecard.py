@@ -3,10 +3,7 @@
 from datetime import date
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tocsin.audit.readiness.attestations import (
@@ -18,7 +15,6 @@ from tocsin.audit.readiness.attestations import (
 )
 from tocsin.audit.readiness.facts import Check, failed, not_yet, passed
 from tocsin.audit.readiness.lines import ATTESTABLE, Making, _attest, _make
-from tocsin.audit.readiness.model import adjust_holm
 from tocsin.audit.scorecard import (
     EXCEPTIONAL,
     SECTIONS,
@@ -180,20 +176,3 @@ def test_a_later_statement_of_the_same_person_replaces_the_first() -> None:
 def test_a_damaged_file_of_statements_is_named() -> None:
     with pytest.raises(InputError, match=r"a\.json"):
         parse_attestations(b'{"attestations": [{"line": "M7"}]}', "a.json")
-
-
-def test_holm_by_hand() -> None:
-    """Holm 1979's own steps on four p-values."""
-    assert adjust_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert adjust_holm([]).shape == (0,)
-    assert adjust_holm([0.9, 0.8]).tolist() == [1.0, 1.0]
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: list[float]) -> None:
-    rejected = set()
-    for step, i in enumerate(np.argsort(p_values, kind="stable")):
-        if p_values[i] * (len(p_values) - step) > 0.05:
-            break
-        rejected.add(int(i))
-    assert {i for i, p in enumerate(adjust_holm(p_values)) if p <= 0.05} == rejected

@@ -18,6 +18,7 @@ from tocsin.detectors.intrusion.demo import make
 from tocsin.metrics.classification import judge, measure
 from tocsin.workflows.compare import CompareOptions, Comparison, compare_artifacts
 from tocsin.workflows.evaluate import evaluate_artifact
+from tocsin.workflows.evidence import read_evidence
 from tocsin.workflows.replay import ReplayResult, replay
 from tocsin.workflows.stores import Source
 from tocsin.workflows.train import TrainOptions, train_recipe
@@ -269,6 +270,18 @@ def test_compare_says_who_is_better_on_rows_that_neither_has_seen(
     assert found["a"]["digest"][:12] in page
     assert found["a"]["trained"]["recipe_sha256"] in page
     assert all(html.escape(line, quote=True) in page for line in found["sentences"])
+
+
+def test_a_comparison_is_evidence_about_each_of_the_two(work: Path, data: Path, tmp_path: Path) -> None:
+    found = compared(work, data)
+    path = tmp_path / "compare.json"
+    path.write_text(found.model_copy(update={"verdict": "worse"}).model_dump_json())
+    first, second = (read_evidence([f"I4={path}"], open_artifact(artifact(work, s)))["I4"] for s in (1, 2))
+    assert (first["verdict"], second["verdict"]) == ("worse", "better")
+    assert first["other"] == str(artifact(work, 2))
+    path.write_text(found.model_copy(update={"a": found.b}).model_dump_json())
+    with pytest.raises(InputError, match="it compares two other artifacts"):
+        read_evidence([f"I4={path}"], open_artifact(artifact(work, 1)))
 
 
 def test_compare_turns_round_with_its_arguments(work: Path, data: Path) -> None:

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from tocsin.metrics.significance import (
@@ -69,6 +71,16 @@ def test_holm_by_hand():
 def false_families(adjust, families, tests):
     rng = np.random.default_rng(4)
     return np.mean([min(adjust(rng.random(tests).tolist())) < 0.05 for _ in range(families)])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: list[float]) -> None:
+    rejected = set()
+    for step, i in enumerate(np.argsort(p_values, kind="stable")):
+        if p_values[i] * (len(p_values) - step) > 0.05:
+            break
+        rejected.add(int(i))
+    assert {i for i, p in enumerate(holm(p_values)) if p <= 0.05} == rejected
 
 
 def test_holm_keeps_the_chance_of_any_false_alarm():

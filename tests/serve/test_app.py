@@ -326,7 +326,7 @@ def test_is_not_ready_while_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
             before = (await client.get("/health/ready")).status_code
             live = (await client.get("/health/live")).status_code
             loading.set()
-            await until(lambda: app.state.house.is_ready)
+            await until(lambda: app.state.tocsin.is_ready)
             return before, live, (await client.get("/health/ready")).status_code
 
     assert asyncio.run(converse()) == (503, 200, 200)
@@ -336,7 +336,7 @@ def test_is_not_ready_but_answers_while_it_drains() -> None:
     app = toy_app()
 
     async def converse(client: httpx.AsyncClient) -> tuple[int, int, str]:
-        app.state.house.draining = True
+        app.state.tocsin.draining = True
         reply = await client.post("/v1/toy/predict", json=ATTACK)
         return (await client.get("/health/ready")).status_code, reply.status_code, reply.headers["connection"]
 
@@ -374,7 +374,7 @@ def test_jobs_that_are_never_started_fail_liveness() -> None:
             return Future()
 
     async def converse(client: httpx.AsyncClient) -> tuple[int, int]:
-        app.state.house.lane._pool = Dead()
+        app.state.tocsin.lane._pool = Dead()
         asked = asyncio.create_task(client.post("/v1/toy/predict", json=ATTACK))
         await asyncio.sleep(0.3)
         return (await client.get("/health/live")).status_code, (await asked).status_code

@@ -95,7 +95,7 @@ def test_an_undocumented_answer_would_be_found(server: Server) -> None:
 
 def test_all_problems_are_on_the_page() -> None:
     app = toy_app()
-    page = openapi.page(openapi.document(app.state.house, []))
+    page = openapi.page(openapi.document(app.state.tocsin, []))
     for kind in openapi.CATALOGUE.values():
         assert f"<code>{kind.name}</code>" in page
         assert html.escape(kind.detail) in page

@@ -193,9 +193,9 @@ def test_numbers_are_exact_over_several_processes_and_their_deaths(sealed: Path)
             return server.request("POST", "/v1/toy/predict", [ATTACK] * 3)[0]
 
         started = time.monotonic()  # not the processes' own times: these drift where a machine was suspended
-        eventually(lambda: all(server.request("GET", "/health/ready")[0] == 200 for _ in range(20)))
-        with ThreadPoolExecutor(8) as pool:
-            assert set(pool.map(post, range(40))) == {200}
+        answers: list[int] = []
+        with ThreadPoolExecutor(8) as pool:  # until both processes are ready, some are turned away
+            eventually(lambda: answers.extend(pool.map(post, range(40))) or set(answers[-40:]) == {200})
         counted = metric(server, "tocsin_predictions_total")
         for victim in parent.children():
             time.sleep(max(0.0, started + 5.5 - time.monotonic()))  # none may die young
@@ -207,8 +207,8 @@ def test_numbers_are_exact_over_several_processes_and_their_deaths(sealed: Path)
         total = metric(server, "tocsin_predictions_total")
         beats = metric(server, "tocsin_engine_heartbeat_timestamp_seconds")
         assert server.end() == 0
-    assert counted == 120
-    assert total == 120 + 3 * again.count(200)
+    assert counted == 3 * answers.count(200)
+    assert total == counted + 3 * again.count(200)
     assert again.count(200) > 0
     assert abs(beats - time.time()) < 10
 

@@ -144,7 +144,7 @@ async def running(app: FastAPI, ready: bool = True) -> AsyncIterator[httpx.Async
         httpx.AsyncClient(transport=transport, base_url="http://toy") as client,
     ):
         if ready:
-            await until(lambda: app.state.house.is_ready)
+            await until(lambda: app.state.tocsin.is_ready)
         yield client
 
 

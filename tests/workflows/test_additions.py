@@ -86,13 +86,26 @@ def test_repeats_are_left_out(data: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_a_near_repeat_that_is_labelled_otherwise_is_pointed_out(data: Path, tmp_path: Path) -> None:
+    rows = [
+        "The meeting on Monday is moved to the small room on the third floor!,en,yes",
+        "The meeting on Monday is moved to the small room on the third floor.,en,no",
+    ]
+    done = add(new(tmp_path, "\n".join(rows)), "--to", data)
+    disputed, agreed = done.stderr.splitlines()[:2]
+    assert disputed == "new.csv:2: repeats data.csv:3 (near), but is labelled otherwise: which is right?"
+    assert agreed == "new.csv:3: repeats data.csv:3 (near)"
+    assert data.read_text() == OLD
+
+
 @pytest.mark.parametrize(
     ("header", "rows", "said"),
     [
         ("text,language,label", "fine one,en,no\nok text,en,maybe", "new.csv:3: label is 'maybe'"),
         ("text,language,label", "fine one,en,no\n,en,no", "new.csv:3: text: "),
         ("text,language,label", "fine one,en,no\na,b", "new.csv:3: 2 fields where the header has 3"),
-        ("text,label", "a,no", "lacks the columns 'language'"),
+        ("text,label", "a,no", "lacks the columns 'language' that"),
+        ("text,lang,label", "a,en,no", "lacks the columns 'language' (and has 'lang') that"),
         ("text,language,label,more", "a,en,no,1", "has the columns 'more'"),
         (
             "text,language,label",
@@ -111,7 +124,13 @@ def test_what_does_not_fit_is_refused_with_its_line(
     assert not list(tmp_path.glob("*.bak"))
 
 
-@pytest.mark.parametrize(("target", "said"), [("none.csv", "No such file"), ("x.parquet", "only plain .csv")])
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("none.csv", "no such file to add to; begin with a copy of .*data.csv"),
+        ("x.parquet", "only plain .csv"),
+    ],
+)
 def test_a_bad_target_is_refused(target: str, said: str, data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         add_samples(data, tmp_path / target, "mailtoy", False)

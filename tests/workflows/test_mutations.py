@@ -16,9 +16,9 @@ from tocsin.artifact.manifest import Manifest
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
 from tocsin.artifact.store import Store
+from tocsin.audit.gates import TITLES, Gate
 from tocsin.audit.readiness import criteria
 from tocsin.audit.readiness.facts import Known, Measurement
-from tocsin.audit.readiness.gates import TITLES
 from tocsin.audit.readiness.lines import TESTS, Making, make_lines
 from tocsin.core.detector import Calibration
 from tocsin.core.durable import json_bytes
@@ -42,16 +42,6 @@ from tocsin.workflows.measurements import (
 from tocsin.workflows.ready import find_records, measure
 from tocsin.workflows.scoring import know_artifact
 from workflows.reference_run import Reference, inside, write_reports
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What `tocsin.audit.gates` will answer."""
-
-    id: str
-    status: str
-    title: str = "a gate"
-    evidence: str = "seen"
 
 
 @dataclass(frozen=True)
@@ -122,7 +112,10 @@ def speaking_two_languages(known: Known) -> Known:
 
 
 def status(known: Known, gates: Mapping[str, str] | None = None) -> dict[str, str]:
-    shown = [Gate(name, "passed") for name in TITLES] if gates is None else [Gate(*g) for g in gates.items()]
+    shown = [
+        Gate(name, TITLES[name], decided, "seen")
+        for name, decided in (dict.fromkeys(TITLES, "passed") if gates is None else gates).items()
+    ]
     return {line.id: line.status for line in make_lines(known, Making("test", None, shown))}
 
 
@@ -324,6 +317,16 @@ def worse_than_one_column(h: Healthy) -> Known:
     return h.evaluated(lambda report, primary: judge(report, "stump", "worse"))
 
 
+def worse_than_the_champion(h: Healthy) -> Known:
+    facts = {
+        "verdict": "worse",
+        "other": "intrusion@champion",
+        "sentence": "A is worse than B",
+        "data_fingerprint": "",
+    }
+    return h.measured("I4", facts)
+
+
 def forgetful_decoder(h: Healthy) -> Known:
     """The decoder answers otherwise every time that it is asked."""
     calls = iter(np.linspace(0.1, 0.9, 50))
@@ -456,6 +459,11 @@ def inaccurate(h: Healthy) -> Known:
     return h.evaluated(lambda report, primary: primary["metrics"]["accuracy"].update(value=0.7))
 
 
+def miscalibrated(h: Healthy) -> Known:
+    found = {"value": 0.06, "low": 0.04, "high": 0.08}
+    return h.evaluated(lambda report, primary: primary["metrics"].update(ece_debiased=found))
+
+
 def audit_error(h: Healthy) -> Known:
     finding = {"severity": "error", "name": "labels", "message": "", "rows": [], "action": ""}
     return h.sealed("audit.json", lambda report: report["findings"].append(finding))
@@ -541,6 +549,7 @@ MUTATIONS: list[tuple[set[str], Callable[[Healthy], Known]]] = [
     ({"I3"}, no_test),
     ({"I4"}, too_many_alarms),
     ({"I4", "M5"}, worse_than_one_column),
+    ({"I4"}, worse_than_the_champion),
     ({"I5"}, forgetful_decoder),
     ({"I7"}, stuck_rollback),
     ({"I7"}, idle_rollback),
@@ -553,6 +562,7 @@ MUTATIONS: list[tuple[set[str], Callable[[Healthy], Known]]] = [
     ({"O5"}, sociable_model),
     ({"P63"}, inaccurate),
     ({"P64"}, audit_error),
+    ({"R30"}, miscalibrated),
     ({"C29"}, few_examples),
     ({"C30"}, rising_loss),
     ({"D24-slices"}, thin_slices),

@@ -184,7 +184,7 @@ def test_a_damaged_artifact_is_not_judged(reference: Reference, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ("X9=file", "write ID=FILE with one of D7, I1, I2, I3, O1"),
+        ("X9=file", "write ID=FILE with one of D7, I1, I2, I3, I4, O1"),
         ("O1", "write ID=FILE"),
         ("O1=nothing-here.json", "O1: nothing-here.json is not a report"),
         ("D7={recipe}", "D7: .* is not a report of `coverage json`"),

@@ -1,6 +1,7 @@
 """`tocsin scan` on mail, with a detector whose answers are known."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -90,7 +91,7 @@ def test_a_positive_ends_with_ten_and_shows_why(mails: Path) -> None:
     assert lines[2] == "    +4.00  password"
     assert "sent from evil.example, replies go to other.example" in done.stdout
     assert "a link that reads bank.example leads to evil.example" in done.stdout
-    assert "15 characters are hidden from the reader: meeting meeting" in done.stdout
+    assert "text hidden from the reader, 15 characters: meeting meeting" in done.stdout
     assert "2 scanned, 1 phishing, 0 refused" in done.stderr
 
 
@@ -217,8 +218,12 @@ def test_a_maildir_and_a_folder_are_read(tmp_path: Path) -> None:
 def test_a_long_message_of_a_mailbox_does_not_take_its_memory(tmp_path: Path) -> None:
     box = tmp_path / "x.mbox"
     separator = b"From a@b Mon Jan  1 10:00:00 2024\n"
-    box.write_bytes(separator + b"\n" + b"word " * 2_000_000 + b"\n\n" + separator + HAM)
+    box.write_bytes(separator + b"\n" + b"words\n" * 800_000 + b"\n\n" + separator + HAM)
+    tracemalloc.start()
     first, second = read_mail(box)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 << 20
     assert "cut after 4,194,304 bytes" in first.remarks
     assert second.fields["text"] == "the meeting"
 
@@ -231,7 +236,7 @@ def test_facts_are_json_and_bounded() -> None:
     assert next(iter(read_mail(BytesIO(b"")))).fields["text"] == "(no text)"
 
 
-# ---- schemas of others: kept by hand from ocsf-schema (events/findings, objects) and ecs (schemas/*.yml)
+# ---- schemas of others: kept by hand from ocsf-schema 1.4.0 (detection_finding and its objects) and ECS 8.17
 
 OCSF_REQUIRED: dict[str, type | tuple[type, ...]] = {
     "activity_id": int, "category_uid": int, "class_uid": int, "type_uid": int, "severity_id": int, "time": int,
@@ -239,11 +244,26 @@ OCSF_REQUIRED: dict[str, type | tuple[type, ...]] = {
     "finding_info.analytic.type_id": int, "metadata": dict, "metadata.version": str, "metadata.product": dict,
     "metadata.product.name": str, "metadata.product.vendor_name": str,
 }  # fmt: skip
+OCSF_KNOWN = {
+    "activity_id", "activity_name", "category_uid", "category_name", "class_uid", "class_name", "type_uid",
+    "type_name", "time", "severity_id", "severity", "status_id", "status", "is_alert", "confidence_score", "message",
+    "finding_info.uid", "finding_info.title", "finding_info.created_time", "finding_info.types",
+    "finding_info.analytic.name", "finding_info.analytic.type", "finding_info.analytic.type_id",
+    "finding_info.analytic.uid", "metadata.version", "metadata.product.name", "metadata.product.vendor_name",
+    "metadata.product.version", "evidences.data", "evidences.email.from", "evidences.email.subject",
+    "evidences.email.message_uid",
+}  # fmt: skip
 OCSF_ENUMS = {"activity_id": range(4), "severity_id": range(7), "status_id": range(7)}
 ECS_REQUIRED: dict[str, type | tuple[type, ...]] = {
     "@timestamp": str, "ecs": dict, "ecs.version": str, "event.kind": str, "event.category": list, "event.type": list,
     "event.module": str, "event.dataset": str, "event.outcome": str, "event.risk_score": float, "message": str,
     "rule.name": str, "rule.id": str,
+}  # fmt: skip
+ECS_KNOWN = {
+    "@timestamp", "ecs.version", "message", "event.id", "event.kind", "event.category", "event.type", "event.module",
+    "event.dataset", "event.provider", "event.outcome", "event.risk_score", "rule.name", "rule.id", "rule.ruleset",
+    "tocsin", "email.subject", "email.message_id", "email.from.address", "email.reply_to.address",
+    "email.attachments.file.name", "email.attachments.file.mime_type", "email.attachments.file.size",
 }  # fmt: skip
 ECS_EMAIL = {
     "subject": str, "message_id": str, "from": dict, "from.address": list, "reply_to.address": list,
@@ -254,6 +274,20 @@ ECS_CATEGORIES = {
     "intrusion_detection", "library", "malware", "network", "package", "process", "registry", "session", "threat",
     "vulnerability", "web",
 }  # fmt: skip
+OWN = ("evidences.data", "tocsin")
+"""Objects whose content is ours: no schema says what is in them."""
+
+
+def paths(value: Any, path: str = "") -> Iterator[str]:
+    """Yield the path of every field; the elements of a list have that of the list."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        for item in value:
+            yield from paths(item, path)
+    elif isinstance(value, dict) and path not in OWN:
+        for key, item in value.items():
+            yield from paths(item, f"{path}.{key}" if path else key)
+    else:
+        yield path
 
 
 def faults(document: dict[str, Any], required: dict[str, Any]) -> list[str]:
@@ -278,6 +312,7 @@ def test_ocsf_findings_have_what_the_schema_requires(mails: Path) -> None:
     assert document["type_uid"] == document["class_uid"] * 100 + document["activity_id"]
     assert document["category_uid"] == document["class_uid"] // 1000
     assert all("data" in evidence for evidence in document["evidences"])
+    assert set(paths(document)) <= OCSF_KNOWN
     assert abs(document["time"] / 1000 - datetime.now(UTC).timestamp()) < 3600
 
 
@@ -286,6 +321,7 @@ def test_ecs_documents_have_what_the_schema_requires(mails: Path) -> None:
     assert sorted(d["event"]["kind"] for d in documents) == ["alert", "event", "event"]
     for document in documents:
         assert faults(document, ECS_REQUIRED) == []
+        assert set(paths(document)) <= ECS_KNOWN
         assert set(document["event"]["category"]) <= ECS_CATEGORIES
         datetime.fromisoformat(document["@timestamp"])
     alert = next(d for d in documents if d["event"]["kind"] == "alert")
@@ -304,6 +340,19 @@ def test_a_missing_or_mistyped_field_would_be_noticed() -> None:
         "time", "metadata.version", "metadata.product", "metadata.product.name", "metadata.product.vendor_name"
     ]  # fmt: skip
     assert faults(document | {"ecs": {}}, ECS_REQUIRED) == ["ecs.version"]
+    other = good | {"alert": True, "evidences": [{"data": {"any": 1}, "mail": {"from": "a"}}]}
+    assert set(paths(other)) - OCSF_KNOWN == {"alert", "evidences.mail.from"}
+    assert set(paths(document | {"event": {"risk": 1}})) - ECS_KNOWN == {"event.risk"}
+
+
+@pytest.mark.parametrize(
+    ("sender", "held"), [("a@b.example", True), ("phishing@pot", False), ("x@y z.example", False)]
+)
+def test_only_what_ocsf_takes_for_an_address_is_one(sender: str, held: bool) -> None:
+    verdict = Verdict(label="phishing", probability=0.9, threshold=0.5, artifact="d" * 64)
+    said = {"email": {"subject": "s", "from": {"address": [sender]}}}
+    (evidence,) = ocsf_finding(Finding(Target("t", {}, ecs=said), verdict), "mailtoy")["evidences"]
+    assert evidence.get("email") == ({"from": sender, "subject": "s"} if held else None)
 
 
 def test_the_same_mail_is_the_same_finding() -> None:

@@ -9,14 +9,13 @@ import pytest
 
 from end_to_end.server import serving
 from tocsin.artifact.open import open_artifact
-from tocsin.audit.baselines import Baseline
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.recipes import with_overrides
 from tocsin.core.types import tabulate
 from tocsin.detectors.intrusion.demo import make
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.ladder import fit_ladder
+from tocsin.workflows.ladder import Ladder, fit_ladder
 from tocsin.workflows.members import Job, Member, encode_parts, fit_member, probability
 from tocsin.workflows.package import Proof, package
 from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
@@ -38,14 +37,14 @@ class Run:
 
     prepared: Prepared
     network: Member
-    ladder: dict[str, Baseline]
+    ladder: Ladder
 
     def shipping(self, kind: str, **changes: object) -> Member:
         recipe = with_overrides(self.network.job.recipe, {"export.ship": kind, **changes})
         return replace(self.network, job=replace(self.network.job, recipe=recipe))
 
     def ship(self, kind: str) -> Member:
-        return choose_shipped(self.shipping(kind), self.ladder, quiet)
+        return choose_shipped(self.shipping(kind), self.ladder.tables, quiet)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     models = folder / "models" / "model"
     job = Job("model", prepared.recipe, models, 42, False, fold.fingerprint, Tracking())
     network = fit_member(prepared, encode_parts(prepared, fold, prepared.recipe), job, quiet)
-    return Run(prepared, network, fit_ladder(network, quiet).tables)
+    return Run(prepared, network, fit_ladder(network, quiet))
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -95,7 +94,7 @@ def test_the_exported_model_answers_as_its_library(run: Run, shipped: Member) ->
         logit = run.network.test["logit"] / run.network.temperature + other.test["logit"] / other.temperature
         wanted = probability(logit / 2, 1.0)
     else:
-        wanted = run.ladder[shipped.job.name].predict(flat)
+        wanted = run.ladder.tables[shipped.job.name].predict(flat)
     assert len(wanted) > 1500
     assert np.abs(probability(shipped.test["logit"], 1.0) - wanted).max() < 1e-5
     assert 0 <= max(shipped.parity.values()) < 1e-5
@@ -150,7 +149,7 @@ def test_only_a_network_seals_weights_of_pytorch(predictor: Predictor, shipped: 
 def test_a_library_that_answers_otherwise_stops_the_export(run: Run, kind: str) -> None:
     """The parity gate: the same trees, and a `predict` that is 0.001 away."""
     name = "logistic" if kind == "logistic" else "lightgbm"
-    honest = run.ladder[name]
+    honest = run.ladder.tables[name]
     moved: Callable[[np.ndarray], np.ndarray] = lambda matrix: honest.predict(matrix) * 0.999  # noqa: E731
     with pytest.raises(CheckFailed, match=f"{name} as ONNX differs from its library"):
         choose_shipped(run.shipping(kind), {name: replace(honest, predict=moved)}, quiet)
@@ -166,7 +165,7 @@ def test_an_encoder_that_says_no_parts_cannot_ship_a_baseline(run: Run) -> None:
     network = run.shipping("lightgbm")
     parts = replace(network.parts, encoder=Opaque(network.parts.encoder))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="cannot be flattened"):
-        choose_shipped(replace(network, parts=parts), run.ladder, quiet)
+        choose_shipped(replace(network, parts=parts), run.ladder.tables, quiet)
 
 
 def test_what_is_shipped_is_fitted_though_it_is_not_reported(run: Run) -> None:

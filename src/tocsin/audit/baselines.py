@@ -17,6 +17,9 @@ from tocsin.core.errors import InputError, did_you_mean
 Flat = tuple[np.ndarray, list[str], list[bool]]
 """What `Encoder.flatten` returns: float32 [N, F] with NaN for missing, names, is-categorical."""
 
+LADDER = (("majority",), ("stump", "rules"), ("logistic", "tfidf"), ("lightgbm",))
+"""Rungs, the simplest first: on each a model of flat features, and where it is another one, of texts."""
+
 Predict = Callable[[np.ndarray], np.ndarray]
 
 Fit = tuple[Predict, str, Any]

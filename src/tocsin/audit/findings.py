@@ -51,6 +51,7 @@ class Shortcut(_Part):
 
     name: str
     roc_auc: float | None = Field(description="null where there is nothing to fit it on")
+    test_roc_auc: float | None = Field(None, description="the same on test rows, to put beside the model's")
     description: str
 
 

@@ -1,6 +1,7 @@
 """Shortcuts: what tells the label without a model that understands anything. Gate F2.
 
-Each is fitted on training rows and scored on validation rows. Shapes: N rows.
+Each is fitted on training rows and judged on validation rows; on test rows too, only to be put beside the model.
+Shapes: N rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ LEAST = 10
 """Rows of each class below which nothing is fitted."""
 MOST_ROWS = 20_000
 
-Measured = tuple[float | None, str]
+Judge = Callable[[Dataset], float | None]
+"""ROC-AUC on some rows."""
 
 
 def measure_shortcuts(sides: Sides) -> tuple[Shortcut, ...]:
@@ -33,7 +35,8 @@ def measure_shortcuts(sides: Sides) -> tuple[Shortcut, ...]:
     found = []
     for name, shortcut in SHORTCUTS.items():
         auc, words = shortcut(sides) if fair else (None, "too few rows of a class")
-        found.append(Shortcut(name=name, roc_auc=auc, description=words))
+        valid, test = (auc(sides.parts[side]) if auc else None for side in ("valid", "test"))
+        found.append(Shortcut(name=name, roc_auc=valid, test_roc_auc=test, description=words))
     return tuple(found)
 
 
@@ -76,34 +79,49 @@ def _tell_columns(sides: Sides) -> Iterator[Finding]:
         )
 
 
-def _majority(sides: Sides) -> Measured:
+def _majority(sides: Sides) -> tuple[Judge, str]:
     share = float((sides.parts["train"].label == 1).mean())
     accuracy = max(share, 1 - share)
-    return 0.5, f"always the more frequent label, right {accuracy:.1%} of the time in training"
+    return lambda _: 0.5, f"always the more frequent label, right {accuracy:.1%} of the time in training"
 
 
-def _single(sides: Sides) -> Measured:
+def _single(sides: Sides) -> tuple[Judge | None, str]:
     best = next((c for c in sides.columns if c.auc is not None), None)
-    return (best.auc, f"the column {best.name}") if best else (None, "no column can be judged")
+    if best is None:
+        return None, "no column can be judged"
+    name, train = best.name, sides.parts["train"]
+    return (
+        lambda part: single_auc(train.columns[name], train.label, part.columns[name], part.label),
+        f"the column {name}",
+    )
 
 
-def _length(sides: Sides) -> Measured:
+def _length(sides: Sides) -> tuple[Judge | None, str]:
     if not sides.texts:
         return None, "there is no free text"
-    lengths = [[len(text) for text in read_texts(part, sides.texts)] for part in _judged(sides)]
-    train, valid = (column(values, numeric=True) for values in lengths)
-    auc = single_auc(train, sides.parts["train"].label, valid, sides.parts["valid"].label)
-    return auc, f"the number of characters in {', '.join(sides.texts)}"
+
+    def lengths(part: Dataset) -> np.ndarray:
+        return column([len(text) for text in read_texts(part, sides.texts)], numeric=True)
+
+    train = sides.parts["train"]
+    return (
+        lambda part: single_auc(lengths(train), train.label, lengths(part), part.label),
+        f"the number of characters in {', '.join(sides.texts)}",
+    )
 
 
-def _metadata(sides: Sides) -> Measured:
-    train, valid = (_describe_row(part, sides) for part in _judged(sides))
+def _metadata(sides: Sides) -> tuple[Judge | None, str]:
+    train = _describe_row(sides.parts["train"], sides)
     used = [name for name, values in train.items() if len(set(values.tolist())) > 1]
     if not used:
         return None, "there is nothing beside the features: one file, no field missing anywhere"
     label = sides.parts["train"].label
     probe = fit_trees({name: train[name] for name in used}, label, Growth(threads=sides.stated.threads))
-    auc = _auc(sides.parts["valid"].label, probe.predict({name: valid[name] for name in used}))
+
+    def auc(part: Dataset) -> float | None:
+        described = _describe_row(part, sides)
+        return _auc(part.label, probe.predict({name: described[name] for name in used}))
+
     return auc, f"what stands beside the content: {', '.join(used[:5])}{' ...' if len(used) > 5 else ''}"
 
 
@@ -114,7 +132,7 @@ def _describe_row(part: Dataset, sides: Sides) -> dict[str, np.ndarray]:
     return found | ({n: part.columns[n] for n in sides.names} if sides.texts else {})
 
 
-def _words(sides: Sides) -> Measured:
+def _words(sides: Sides) -> tuple[Judge | None, str]:
     texts = [*sides.texts, *sides.names]
     if not texts:
         return None, "there is no text"
@@ -123,12 +141,10 @@ def _words(sides: Sides) -> Measured:
     if not has_both(train.label):
         return None, "too few rows of a class"
     probe = fit_words(_only(train.columns, texts), train.label, sides.texts)
-    auc = _auc(sides.parts["valid"].label, probe.predict(_only(sides.parts["valid"].columns, texts)))
-    return auc, f"the words of {', '.join(texts[:5])}{' ...' if len(texts) > 5 else ''}, in no order"
-
-
-def _judged(sides: Sides) -> tuple[Dataset, Dataset]:
-    return sides.parts["train"], sides.parts["valid"]
+    return (
+        lambda part: _auc(part.label, probe.predict(_only(part.columns, texts))),
+        f"the words of {', '.join(texts[:5])}{' ...' if len(texts) > 5 else ''}, in no order",
+    )
 
 
 def _only(columns: Columns, names: list[str]) -> Columns:
@@ -152,7 +168,7 @@ MAJORITY, SINGLE, LENGTH, METADATA, WORDS = (
     "metadata",
     "bag-of-words",
 )
-SHORTCUTS: dict[str, Callable[[Sides], Measured]] = {
+SHORTCUTS: dict[str, Callable[[Sides], tuple[Judge | None, str]]] = {
     MAJORITY: _majority,
     LENGTH: _length,
     METADATA: _metadata,

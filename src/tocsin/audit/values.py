@@ -10,6 +10,7 @@ from tocsin.audit.sides import EXAMPLES, Sides, count, enumerate_items, examples
 
 RARE_CLASS = 0.01
 MOSTLY_MISSING = 0.5
+MOSTLY_DISTINCT = 0.5
 NEARLY_CONSTANT = 0.999
 NUMBERS, VALUES = 0.99, 20
 """Share of a text column's values that are numbers, and how many differ, from which it should be one of numbers."""
@@ -105,7 +106,10 @@ def check_constants(sides: Sides) -> Iterator[Finding]:
 def check_novelties(sides: Sides) -> Iterator[Finding]:
     """Values and kinds of positives that only the test holds."""
     train, test = sides.parts["train"], sides.parts["test"]
+    distinct = {column.name: column.distinct for column in sides.columns}
     for column in sides.names:
+        if distinct[column] > MOSTLY_DISTINCT * len(train):
+            continue  # texts, not names: each is new, and a report is no place to repeat them
         known, values = set(train.columns[column]), test.columns[column]
         found = np.flatnonzero([value not in known for value in values])
         if len(found):

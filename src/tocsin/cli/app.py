@@ -230,7 +230,8 @@ def data_add(
         emit_json(done)
         return
     for repeat in done["left_out"]:
-        say(f"{repeat['row']}: repeats {repeat['of']} ({repeat['kind']})")
+        dispute = ", but is labelled otherwise: which is right?" if repeat["is_disputed"] else ""
+        say(f"{repeat['row']}: repeats {repeat['of']} ({repeat['kind']}){dispute}")
     kept = f", old file kept as {done['backup']}" if done["backup"] else ""
     emit_line(
         f"{to}: {done['rows_before']:,} rows, {done['added']:,} {'would be ' if dry_run else ''}added, "

@@ -25,6 +25,8 @@ class Repeat:
     """`file:line`"""
     of: str
     kind: Literal["exact", "near"]
+    is_disputed: bool = False
+    """Whether the two, being nearly alike, are labelled differently: somebody should look."""
 
 
 def find_repeats(old: Dataset, new: Dataset) -> list[Repeat]:
@@ -39,9 +41,10 @@ def find_repeats(old: Dataset, new: Dataset) -> list[Repeat]:
     for row in range(len(old), len(both)):
         if exact[row] < row:
             _check_labels(both, row, int(exact[row]))
-        other, kind = (int(exact[row]), "exact") if exact[row] < row else (int(near[row]), "near")
-        if other < row:
-            found.append(Repeat(both.ids[row], both.ids[other], "exact" if kind == "exact" else "near"))
+            found.append(Repeat(both.ids[row], both.ids[exact[row]], "exact"))
+        elif near[row] < row:
+            is_disputed = bool(both.label[row] != both.label[near[row]])
+            found.append(Repeat(both.ids[row], both.ids[near[row]], "near", is_disputed))
     return found
 
 

@@ -13,7 +13,6 @@ from starlette.responses import HTMLResponse, Response
 
 from tocsin import __version__
 from tocsin.serve import openapi
-from tocsin.serve.house import House
 from tocsin.serve.lane import Lane
 from tocsin.serve.logs import RequestLog
 from tocsin.serve.middleware import EXCHANGE, Door, Gate
@@ -22,6 +21,7 @@ from tocsin.serve.problems import problem_of
 from tocsin.serve.routes import routes_of
 from tocsin.serve.service import services_of
 from tocsin.serve.settings import Settings
+from tocsin.serve.state import ServerState
 from tocsin.serve.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ PULSE_SECONDS = 1.0
 def create_app(
     artifacts: Sequence["Artifact"], settings: Settings | None = None, telemetry: Telemetry | None = None
 ) -> FastAPI:
-    """Make the application that serves these artifacts; `app.state.house` holds what its routes share.
+    """Make the application that serves these artifacts; `app.state.tocsin` holds what its routes share.
 
     The models are loaded while it runs, and it is not ready before.
     InputError when there is no artifact, when two answer for one detector, or when one names a detector or a
@@ -42,26 +42,26 @@ def create_app(
     settings = settings or Settings()
     telemetry = telemetry or Telemetry()
     lane = Lane(settings.threads, settings.queue, settings.heartbeat_timeout)
-    house = House(settings, services_of(artifacts, settings.max_batch, telemetry), lane, telemetry)
+    state = ServerState(settings, services_of(artifacts, settings.max_batch, telemetry), lane, telemetry)
     app = FastAPI(
         title="tocsin",
         version=__version__,
         openapi_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(house),
+        lifespan=_lifespan(state),
         exception_handlers={HTTPException: _refuse},
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
-    app.state.house = house
-    _add_routes(app, house)
+    app.state.tocsin = state
+    _add_routes(app, state)
     return app
 
 
-def _add_routes(app: FastAPI, house: House) -> None:
-    routes = list(routes_of(house))
+def _add_routes(app: FastAPI, state: ServerState) -> None:
+    routes = list(routes_of(state))
     for route in routes:
         app.add_route(route.path, route.endpoint, methods=[route.method])
-    spec = openapi.document(house, routes)
+    spec = openapi.document(state, routes)
     document, page = orjson.dumps(spec), openapi.page(spec)
 
     async def openapi_json(_request: Request) -> Response:
@@ -77,20 +77,20 @@ def _add_routes(app: FastAPI, house: House) -> None:
     app.add_middleware(
         Gate,
         Door(
-            settings=house.settings,
-            telemetry=house.telemetry,
-            requests=RequestLog(house.settings.request_log),
+            settings=state.settings,
+            telemetry=state.telemetry,
+            requests=RequestLog(state.settings.request_log),
             routes=frozenset([*(route.path for route in routes), "/openapi.json", "/docs"]),
             open=frozenset(route.path for route in routes if not route.needs_token),
-            state=house,
+            state=state,
         ),
     )
 
 
-def _lifespan(house: House) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(state: ServerState) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_load(house)), asyncio.create_task(_pulse(house))]
+        tasks = [asyncio.create_task(_load(state)), asyncio.create_task(_pulse(state))]
         try:
             yield
         finally:
@@ -98,19 +98,19 @@ def _lifespan(house: House) -> Callable[[FastAPI], AbstractAsyncContextManager[N
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(*tasks)
-            house.lane.close()
+            state.lane.close()
 
     return lifespan
 
 
-async def _load(house: House) -> None:
-    for service in house.services.values():
+async def _load(state: ServerState) -> None:
+    for service in state.services.values():
         await asyncio.to_thread(service.load)
 
 
-async def _pulse(house: House) -> None:
+async def _pulse(state: ServerState) -> None:
     while True:
-        house.telemetry.pulse(house.lane)
+        state.telemetry.pulse(state.lane)
         await asyncio.sleep(PULSE_SECONDS)
 
 

@@ -10,21 +10,21 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from tocsin import __version__
-from tocsin.serve.house import House
 from tocsin.serve.predict import Answer, ShortAnswer
 from tocsin.serve.problems import CATALOGUE, MEDIA_TYPE, Kind, ProblemBody
 from tocsin.serve.routes import ANYWHERE, Route, reference, sample_reference
+from tocsin.serve.state import ServerState
 
 TEMPLATE = "#/components/schemas/{model}"
 
 
-def document(house: House, routes: Iterable[Route]) -> dict[str, Any]:
+def document(state: ServerState, routes: Iterable[Route]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of an application."""
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
-    secured = bool(house.settings.tokens)
+    secured = bool(state.settings.tokens)
     for route in routes:
         paths[route.path][route.method.lower()] = _operation(route, secured and route.needs_token)
-    components: dict[str, Any] = {"schemas": _schemas(house)}
+    components: dict[str, Any] = {"schemas": _schemas(state)}
     if secured:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     info = {"title": "tocsin", "version": __version__, "description": "Security models that were proved."}
@@ -63,11 +63,11 @@ def _response(text: str, media_type: str, schema: Mapping[str, Any]) -> dict[str
     return {"description": text, "content": {media_type: {"schema": schema}}}
 
 
-def _schemas(house: House) -> dict[str, Any]:
+def _schemas(state: ServerState) -> dict[str, Any]:
     answers = [(model, "serialization") for model in (Answer, ShortAnswer, ProblemBody)]
     _, found = models_json_schema(answers, ref_template=TEMPLATE)  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
-    for service in house.services.values():
+    for service in state.services.values():
         name = sample_reference(service)["$ref"].rpartition("/")[2]
         schema = service.schema.sample.model_json_schema(
             ref_template=f"#/components/schemas/{service.name}.{{model}}"

@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from tocsin.core.types import Sample, Verdict
 from tocsin.serve.batching import JOB_ROWS
-from tocsin.serve.house import House
 from tocsin.serve.middleware import EXCHANGE, Exchange
 from tocsin.serve.predictor import NonFiniteOutput
 from tocsin.serve.problems import Problem
 from tocsin.serve.service import Service
+from tocsin.serve.state import ServerState
 
 JSON = "application/json"
 MOST_EVIDENCE = 32
@@ -44,18 +44,18 @@ class ShortAnswer(BaseModel):
 _ANSWER = TypeAdapter(Answer)
 
 
-def predict_endpoint(house: House, service: Service) -> Endpoint:
+def predict_endpoint(state: ServerState, service: Service) -> Endpoint:
     """Make the endpoint for one sample or a list of samples."""
     digest = service.artifact.digest
 
     async def predict(request: Request) -> Response:
-        with _accounted(house, service, request) as exchange:
+        with _accounted(state, service, request) as exchange:
             explain = _read_explain(request.scope["query_string"])
             samples = service.reader.read(exchange.body)
-            if explain and len(samples) > house.settings.max_explained:
+            if explain and len(samples) > state.settings.max_explained:
                 raise Problem("too-many-samples")
-            verdicts = await _answer(house, service, samples, explain)
-            _note(house, service, exchange, verdicts)
+            verdicts = await _answer(state, service, samples, explain)
+            _note(state, service, exchange, verdicts)
         return Response(
             _ANSWER.dump_json(Answer.model_construct(verdicts=verdicts, artifact=digest)), media_type=JSON
         )
@@ -63,14 +63,14 @@ def predict_endpoint(house: House, service: Service) -> Endpoint:
     return predict
 
 
-def short_endpoint(house: House, service: Service) -> Endpoint:
+def short_endpoint(state: ServerState, service: Service) -> Endpoint:
     """Make the endpoint for one sample, or its values, that answers in the words of older services."""
 
     async def predict(request: Request) -> Response:
-        with _accounted(house, service, request) as exchange:
+        with _accounted(state, service, request) as exchange:
             sample = service.reader.read_one(exchange.body)
-            verdicts = await _answer(house, service, [sample], 0)
-            _note(house, service, exchange, verdicts)
+            verdicts = await _answer(state, service, [sample], 0)
+            _note(state, service, exchange, verdicts)
         return Response(_shorten(verdicts[0], service).model_dump_json(), media_type=JSON)
 
     return predict
@@ -88,19 +88,19 @@ def _shorten(verdict: Verdict, service: Service) -> ShortAnswer:
 
 
 @contextmanager
-def _accounted(house: House, service: Service, request: Request) -> Iterator[Exchange]:
+def _accounted(state: ServerState, service: Service, request: Request) -> Iterator[Exchange]:
     """Admit a request that holds JSON, and count it when it is refused for any reason."""
     exchange: Exchange = request.scope[EXCHANGE]
     exchange.facts["detector"] = service.name
     try:
         _check_media_type(request.scope["headers"])
-        with house.lane.admit():
+        with state.lane.admit():
             yield exchange
     except Problem as problem:
         if problem.kind.name in ("overloaded", "inference-timeout"):
-            house.telemetry.shed(problem.kind.name)
+            state.telemetry.shed(problem.kind.name)
         elif problem.kind.status < 500:
-            house.telemetry.rejected(service.name, problem.kind.name)
+            state.telemetry.rejected(service.name, problem.kind.name)
         raise
 
 
@@ -139,38 +139,40 @@ def _read_explain(query: bytes) -> int:
     return int(value)
 
 
-async def _answer(house: House, service: Service, samples: Sequence[Sample], explain: int) -> list[Verdict]:
+async def _answer(
+    state: ServerState, service: Service, samples: Sequence[Sample], explain: int
+) -> list[Verdict]:
     """Return the verdicts, or the Problem why there are none."""
-    predict, batcher = service.predictor.predict, house.batchers[service.name]
+    predict, batcher = service.predictor.predict, state.batchers[service.name]
     try:
-        async with asyncio.timeout(house.settings.inference_timeout):
+        async with asyncio.timeout(state.settings.inference_timeout):
             if explain:
-                return await _run(house, [partial(predict, [sample], explain) for sample in samples])
+                return await _run(state, [partial(predict, [sample], explain) for sample in samples])
             if len(samples) <= JOB_ROWS:
                 return await batcher.predict(samples)
             parts = [samples[i : i + JOB_ROWS] for i in range(0, len(samples), JOB_ROWS)]
-            return await _run(house, [partial(predict, part) for part in parts])
+            return await _run(state, [partial(predict, part) for part in parts])
     except TimeoutError:
         raise Problem("inference-timeout") from None
     except OverflowError:
         raise Problem("invalid-sample", [("", "number_too_large")]) from None
     except NonFiniteOutput:
-        house.telemetry.nonfinite(service.name)
+        state.telemetry.nonfinite(service.name)
         raise Problem("non-finite-output") from None
 
 
-async def _run(house: House, jobs: Sequence[Callable[[], list[Verdict]]]) -> list[Verdict]:
+async def _run(state: ServerState, jobs: Sequence[Callable[[], list[Verdict]]]) -> list[Verdict]:
     if len(jobs) == 1:
-        return await house.lane.run(jobs[0])
+        return await state.lane.run(jobs[0])
     verdicts: list[Verdict] = []
-    for start in range(0, len(jobs), house.lane.threads):
-        parts = await asyncio.gather(*map(house.lane.run, jobs[start : start + house.lane.threads]))
+    for start in range(0, len(jobs), state.lane.threads):
+        parts = await asyncio.gather(*map(state.lane.run, jobs[start : start + state.lane.threads]))
         verdicts.extend(verdict for part in parts for verdict in part)
     return verdicts
 
 
-def _note(house: House, service: Service, exchange: Exchange, verdicts: Sequence[Verdict]) -> None:
-    decisions = house.telemetry.verdicts(service.name, service.manifest.version, verdicts)
+def _note(state: ServerState, service: Service, exchange: Exchange, verdicts: Sequence[Verdict]) -> None:
+    decisions = state.telemetry.verdicts(service.name, service.manifest.version, verdicts)
     exchange.facts |= {
         "rows": len(verdicts),
         "decisions": dict(decisions),

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.serve import telemetry
-from tocsin.serve.house import House
 from tocsin.serve.predict import JSON, MOST_EVIDENCE, Endpoint, predict_endpoint, short_endpoint
 from tocsin.serve.problems import Problem
 from tocsin.serve.service import Service
+from tocsin.serve.state import ServerState
 
 ANYWHERE = ("bad-request", "unauthorized", "request-timeout", "body-too-large", "internal-error")
 """Problems that the middleware answers any request with."""
@@ -49,20 +49,20 @@ class Route:
     needs_token: bool = True
 
 
-def routes_of(house: House) -> Iterator[Route]:
+def routes_of(state: ServerState) -> Iterator[Route]:
     """Yield every route, the aliases for a single artifact among them."""
-    for service in house.services.values():
-        yield _predict(house, service)
+    for service in state.services.values():
+        yield _predict(state, service)
         yield Route("GET", f"/v1/{service.name}", _card(service), f"The {service.name} artifact", _OBJECT)
-    yield Route("GET", "/v1/models", _models(house), "What is served", _OBJECT)
-    yield _health("/health/live", _live(house), "Whether this process should be kept", "not-live")
-    yield _health("/health/ready", _ready(house), "Whether requests are welcome", "not-ready")
-    yield Route("GET", "/metrics", _metrics(house), "Prometheus metrics", {"type": "string"}, "text/plain")
-    if len(house.services) == 1:
-        service = next(iter(house.services.values()))
-        yield _health("/health", _ready(house), "As /health/ready", "not-ready")
+    yield Route("GET", "/v1/models", _models(state), "What is served", _OBJECT)
+    yield _health("/health/live", _live(state), "Whether this process should be kept", "not-live")
+    yield _health("/health/ready", _ready(state), "Whether requests are welcome", "not-ready")
+    yield Route("GET", "/metrics", _metrics(state), "Prometheus metrics", {"type": "string"}, "text/plain")
+    if len(state.services) == 1:
+        service = next(iter(state.services.values()))
+        yield _health("/health", _ready(state), "As /health/ready", "not-ready")
         for path in ("/predict", "/v1/predict"):
-            yield _short(path, house, service)
+            yield _short(path, state, service)
 
 
 _OBJECT = {"type": "object"}
@@ -78,13 +78,13 @@ def sample_reference(service: Service) -> dict[str, str]:
     return reference(f"{service.name}.{service.schema.sample.__name__}")
 
 
-def _predict(house: House, service: Service) -> Route:
+def _predict(state: ServerState, service: Service) -> Route:
     one = sample_reference(service)
-    many = {"type": "array", "items": one, "minItems": 1, "maxItems": house.settings.max_batch}
+    many = {"type": "array", "items": one, "minItems": 1, "maxItems": state.settings.max_batch}
     return Route(
         "POST",
         f"/v1/{service.name}/predict",
-        predict_endpoint(house, service),
+        predict_endpoint(state, service),
         f"{service.detector.summary}: one sample or a list",
         reference("Answer"),
         body={"anyOf": [one, many]},
@@ -93,7 +93,7 @@ def _predict(house: House, service: Service) -> Route:
     )
 
 
-def _short(path: str, house: House, service: Service) -> Route:
+def _short(path: str, state: ServerState, service: Service) -> Route:
     properties = service.reader.schema["properties"]
     values = [properties[name] for name in service.reader.fields]
     features = {"type": "array", "prefixItems": values, "items": False, "minItems": len(values)}
@@ -103,7 +103,7 @@ def _short(path: str, house: House, service: Service) -> Route:
         "required": ["features"],
         "additionalProperties": False,
     }
-    endpoint, summary = short_endpoint(house, service), "One sample, or its values in the order of the fields"
+    endpoint, summary = short_endpoint(state, service), "One sample, or its values in the order of the fields"
     body = {"anyOf": [sample_reference(service), listed]}
     return Route("POST", path, endpoint, summary, reference("ShortAnswer"), body=body, problems=FROM_PREDICT)
 
@@ -124,34 +124,34 @@ def _card(service: Service) -> Endpoint:
     return card
 
 
-def _models(house: House) -> Endpoint:
+def _models(state: ServerState) -> Endpoint:
     async def models(_request: Request) -> Response:
-        return _json({"models": [service.summary() for service in house.services.values()]})
+        return _json({"models": [service.summary() for service in state.services.values()]})
 
     return models
 
 
-def _live(house: House) -> Endpoint:
+def _live(state: ServerState) -> Endpoint:
     async def live(_request: Request) -> Response:
-        if house.lane.is_stuck():
+        if state.lane.is_stuck():
             raise Problem("not-live")
         return _json({"status": "live"})
 
     return live
 
 
-def _ready(house: House) -> Endpoint:
+def _ready(state: ServerState) -> Endpoint:
     async def ready(_request: Request) -> Response:
-        if not house.is_ready:
+        if not state.is_ready:
             raise Problem("not-ready")
         return _json({"status": "ready"})
 
     return ready
 
 
-def _metrics(house: House) -> Endpoint:
+def _metrics(state: ServerState) -> Endpoint:
     async def metrics(_request: Request) -> Response:
-        house.telemetry.pulse(house.lane)
-        return Response(house.telemetry.render(), media_type=telemetry.MEDIA_TYPE)
+        state.telemetry.pulse(state.lane)
+        return Response(state.telemetry.render(), media_type=telemetry.MEDIA_TYPE)
 
     return metrics

@@ -17,9 +17,9 @@ import uvicorn
 from tocsin.core.errors import InputError
 from tocsin.serve.app import create_app
 from tocsin.serve.connection import patient
-from tocsin.serve.house import House
 from tocsin.serve.logs import configure_logging
 from tocsin.serve.settings import Settings
+from tocsin.serve.state import ServerState
 from tocsin.serve.telemetry import Telemetry, retire_process, share_between_processes
 from tocsin.serve.workers import supervise
 
@@ -90,9 +90,9 @@ def _serve(
         share_between_processes(shared)
     app = create_app(artifacts, settings, Telemetry(shared))
     leader = None if shared is None else os.getppid()
-    server = Server(_config(app, settings), app.state.house, leader)
+    server = Server(_config(app, settings), app.state.tocsin, leader)
     server.run(sockets=[listener])
-    if app.state.house.lane.is_stuck():
+    if app.state.tocsin.lane.is_stuck():
         log.error("a model does not come back: its thread is left behind")
         os._exit(1)
 
@@ -115,24 +115,24 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
 class Server(uvicorn.Server):
     """uvicorn, with a way out that loses nothing."""
 
-    def __init__(self, config: uvicorn.Config, house: House, leader: int | None = None) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState, leader: int | None = None) -> None:
         super().__init__(config)
-        self._house = house
+        self._state = state
         self._leader = leader
         self._deadline = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Stop being ready at the first signal; end the process at the second."""
-        if self._house.draining:
+        if self._state.draining:
             os._exit(128 + sig)
-        self._deadline = monotonic() + self._house.settings.drain_delay
-        self._house.draining = True
+        self._deadline = monotonic() + self._state.settings.drain_delay
+        self._state.draining = True
 
     async def on_tick(self, counter: int) -> bool:
         """Leave the main loop when the time of draining is over; begin it when the leading process is gone."""
-        if self._leader not in (None, os.getppid()) and not self._house.draining:
+        if self._leader not in (None, os.getppid()) and not self._state.draining:
             self.handle_exit(signal.SIGTERM, None)
-        if self._house.draining and monotonic() >= self._deadline:
+        if self._state.draining and monotonic() >= self._deadline:
             self.should_exit = True
         return await super().on_tick(counter)
 

@@ -26,6 +26,7 @@ def add_samples(source: Path, target: Path, detector: str, dry_run: bool) -> dic
     InputError, naming file, line and reason, and nothing written, when a row does not fit the schema, when the
     columns differ, or when an equal row is labelled otherwise.
     """
+    _check_target(target, source)
     before = _content(target)
     header, added_header = _header(target), _header(source)
     if sorted(header) != sorted(added_header):
@@ -56,9 +57,14 @@ def _summary(
     }
 
 
+def _check_target(target: Path, source: Path) -> None:
+    if target.suffix.lower() != ".csv":
+        raise InputError(f"{target}: only plain .csv files are added to")
+    if not target.exists():
+        raise InputError(f"{target}: there is no such file to add to; begin with a copy of {source}")
+
+
 def _content(path: Path) -> bytes:
-    if path.suffix.lower() != ".csv":
-        raise InputError(f"{path}: only plain .csv files are added to")
     try:
         return path.read_bytes()
     except OSError as error:
@@ -73,8 +79,14 @@ def _header(path: Path) -> list[str]:
 def _difference(header: list[str], added: list[str]) -> str:
     missing = [name for name in header if name not in added]
     extra = [name for name in added if name not in header]
-    listed = ", ".join(repr(name) for name in (missing or extra or added)[:SHOWN])
-    return f"lacks the columns {listed} that" if missing else f"has the columns {listed}; not what"
+    if not missing:
+        return f"has the columns {_listed(extra or added)}; not what"
+    instead = f" (and has {_listed(extra)})" if extra else ""
+    return f"lacks the columns {_listed(missing)}{instead} that"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(repr(name) for name in names[:SHOWN])
 
 
 def _schema(detector: str, target: Path) -> Schema:

@@ -16,6 +16,7 @@ from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, WEIGHTS
 from tocsin.artifact.open import Artifact, open_artifact
 from tocsin.audit.readiness.facts import Facts
 from tocsin.core.errors import InputError, did_you_mean
+from tocsin.workflows.compare import Comparison
 
 FEATURE_CODE = "tocsin/features/"
 TESTS = {
@@ -23,6 +24,8 @@ TESTS = {
     "I3": ("end_to_end",),
 }
 """Line -> what the names of its tests begin with or hold."""
+TURNED = {"better": "worse", "worse": "better"}
+"""The verdict on B, by that on A."""
 HISTORY = "metrics_history.csv"
 DAY = 86_400
 
@@ -119,6 +122,22 @@ def read_second_training(paths: Sequence[Path], artifact: Artifact) -> Facts:
     }
 
 
+def read_comparison(paths: Sequence[Path], artifact: Artifact) -> Facts:
+    """Read the `compare.json` of this artifact and the one that it would replace."""
+    if len(paths) > 1:
+        raise ValueError("one comparison is read")
+    found = Comparison.model_validate_json(paths[0].read_bytes())
+    if artifact.digest not in (found.a.digest, found.b.digest):
+        raise ValueError("it compares two other artifacts")
+    is_first = found.a.digest == artifact.digest
+    return {
+        "verdict": found.verdict if is_first else TURNED.get(found.verdict, found.verdict),
+        "other": (found.b if is_first else found.a).artifact,
+        "sentence": found.sentences[0],
+        "data_fingerprint": found.a.data_fingerprint,
+    }
+
+
 def _golden_gap(artifact: Artifact, other: Artifact) -> float:
     """Return the largest difference in probability on the golden samples that both hold; 1 where they differ."""
     sides = [[json.loads(line) for line in a.files[GOLDEN].splitlines()] for a in (artifact, other)]
@@ -135,6 +154,7 @@ READERS: Mapping[str, Reader] = {
     "I1": read_second_training,
     "I2": _read_tests("I2"),
     "I3": _read_tests("I3"),
+    "I4": read_comparison,
     "O1": read_advisories,
 }
 WANTED: Mapping[str, str] = {
@@ -142,6 +162,7 @@ WANTED: Mapping[str, str] = {
     "I1": "another artifact",
     "I2": "a JUnit report",
     "I3": "a JUnit report",
+    "I4": "the compare.json of this artifact and another",
     "O1": "a report of `pip-audit --format json`",
 }
 

@@ -1,8 +1,10 @@
 """What a scan found, in the words of those who collect alarms: OCSF Detection Finding and ECS documents.
 
-Source: schema.ocsf.io, class `detection_finding`; the Elastic Common Schema, field sets base, ecs, event, rule.
+Source: schema.ocsf.io 1.4.0, class `detection_finding` (2004), objects `evidences` and `email`; the Elastic Common
+Schema 8.17, field sets base, ecs, email, event, rule.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,8 +14,11 @@ from tocsin import __version__
 from tocsin.core.detector import Target
 from tocsin.core.types import Verdict
 
-OCSF_VERSION = "1.3.0"
+OCSF_VERSION = "1.4.0"
+"""The oldest that has `is_alert`; the documents hold in 1.5 to 1.8 as well."""
 ECS_VERSION = "8.17.0"
+EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
+"""What OCSF takes for an address (`email_t`); mail has others."""
 CATEGORIES = ("email", "network", "file", "process")
 """Field sets of ECS that are also categories of events."""
 
@@ -89,8 +94,17 @@ def ocsf_finding(finding: Finding, detector: str, now: datetime | None = None) -
             "version": OCSF_VERSION,
             "product": {"name": "tocsin", "vendor_name": "tocsin", "version": __version__},
         },
-        "evidences": [{"data": finding.evidence()}],
+        "evidences": [{"data": finding.evidence(), **_ocsf_email(finding.target.ecs.get("email", {}))}],
     }
+
+
+def _ocsf_email(said: dict[str, Any]) -> dict[str, Any]:
+    """Return ECS's field set of a mail as OCSF's object, which there is none of without a proper sender."""
+    sender = next(iter(said.get("from", {}).get("address", ())), "")
+    if not EMAIL.fullmatch(sender):
+        return {}
+    others = {"subject": said.get("subject"), "message_uid": said.get("message_id")}
+    return {"email": {"from": sender, **{key: value for key, value in others.items() if value}}}
 
 
 def ecs_document(

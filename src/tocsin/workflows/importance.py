@@ -12,9 +12,9 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from tocsin.audit.readiness.facts import Facts
-from tocsin.audit.readiness.model import LEVEL, adjust_holm
 from tocsin.core.types import Columns, rows, tabulate, take
 from tocsin.data.dataset import Dataset
+from tocsin.metrics.significance import LEVEL, holm
 from tocsin.serve.predictor import Predictor
 
 CELLS, FEWEST, MOST = 20_000, 200, 2_000
@@ -47,7 +47,7 @@ def measure_importance(predictor: Predictor, data: Dataset | None, seed: int) ->
         worth = _worth(name, picked.label, base, logit)
         shift = max(worth["largest_shift"], _unusual_shift(predictor, data.columns, name))
         found.append({**worth, "largest_shift": shift, "varies": _varies(data.columns[name])})
-    adjusted = adjust_holm([f.pop("p_harmful") for f in found])
+    adjusted = holm([f.pop("p_harmful") for f in found])
     harmful = [f["name"] for f, p in zip(found, adjusted, strict=True) if p <= LEVEL]
     dead = [f["name"] for f in found if f["varies"] and f["largest_shift"] <= STILL]
     return {"labelled": True, "rows": len(picked), "dead": dead, "harmful": harmful, "features": found}

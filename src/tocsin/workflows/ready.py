@@ -36,7 +36,7 @@ from tocsin.workflows.measurements import (
     time_facts,
 )
 from tocsin.workflows.ready_page import write_page
-from tocsin.workflows.scoring import evaluate_gates, know_artifact, score_known
+from tocsin.workflows.scoring import decide_gates, know_artifact, score_known
 from tocsin.workflows.stores import Source
 
 Tell = Callable[[str], None]
@@ -113,7 +113,7 @@ def judge_artifact(
     making = Making(
         command=" ".join(["tocsin ready", source.name, *(["--data", *options.data] if options.data else [])]),
         commit=git_state()[0],
-        gates=evaluate_gates(known),
+        gates=decide_gates(known),
         attestations=[a for a in stated.attestations if a.artifact == artifact.digest],
         attested=EvidenceFile(file=EVIDENCE + ATTESTED, sha256=sha256(json_bytes(stated)).hexdigest()),
     )

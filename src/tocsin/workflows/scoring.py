@@ -3,20 +3,17 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib.util import find_spec
 
 from tocsin.artifact.manifest import SIGNATURE, Manifest
 from tocsin.artifact.open import Artifact
+from tocsin.audit.gates import Gate, evaluate_gates
 from tocsin.audit.readiness.facts import Known, Measurement
-from tocsin.audit.readiness.gates import Gate
 from tocsin.audit.readiness.lines import Making, make_lines
 from tocsin.audit.scorecard import Scorecard, make_scorecard
 from tocsin.core.detector import Schema
 from tocsin.core.durable import json_bytes
-from tocsin.core.plugins import load_detector, resolve
+from tocsin.core.plugins import load_detector
 from tocsin.core.types import Files
-
-GATES = "tocsin.audit.gates"
 
 
 def know_artifact(artifact: Artifact, measured: Mapping[str, Measurement]) -> Known:
@@ -45,7 +42,7 @@ def score_unsealed(manifest: Manifest, files: Files, schema: Schema, *, is_signe
     named = manifest.model_copy(update={"files": hashes})
     known = Known(named, files, schema.sample, denied_columns(schema), is_signed=is_signed)
     made = manifest.provenance
-    making = Making(command="tocsin train", commit=made.git_commit, gates=evaluate_gates(known))
+    making = Making(command="tocsin train", commit=made.git_commit, gates=decide_gates(known))
     return json_bytes(score_known(known, making, None))
 
 
@@ -60,10 +57,8 @@ def score_known(known: Known, making: Making, digest: str | None) -> Scorecard:
     )
 
 
-def evaluate_gates(known: Known) -> tuple[Gate, ...]:
-    """Ask `tocsin.audit.gates` where it is there; without it no gate is decided."""
-    if find_spec(GATES) is None or not (known.audit and known.evaluation):
+def decide_gates(known: Known) -> tuple[Gate, ...]:
+    """Decide the ten gates; none where the artifact holds no audit or no evaluation."""
+    if not (known.audit and known.evaluation):
         return ()
-    evaluate = resolve(f"{GATES}:evaluate_gates")
-    found: tuple[Gate, ...] = evaluate(known.audit, known.evaluation, known.manifest)  # type: ignore[operator]
-    return found
+    return evaluate_gates(known.audit, known.evaluation, known.manifest)

@@ -32,8 +32,13 @@ SHEET = (
         '<div style="color:#fefefe;background-color:#fff">',
         '<div style="color:rgb(255, 255, 255)">',
         '<div style="color:transparent">',
+        '<div style="color:#fefefe01">',
+        '<div style="color:#0000">',
+        '<div style="color:rgba(0,0,0,0)">',
+        '<div style="color:#fffd">',
         "<div bgcolor=black style='color:#010101'>",
         "<font color=white>",
+        "<font color=ffffff>",
         f'{SHEET}<div class="big off">',
         f"{SHEET}<div id=x>",
         f"{SHEET}<td class=dark style='color:black'>",
@@ -54,7 +59,13 @@ def test_what_cannot_be_read_is_hidden(opening: str) -> None:
         '<div style="font-size:0"><span style="font-size:14px">',
         '<div style="visibility:hidden"><b style="visibility:visible">',
         '<div style="background:#000;color:#fff">',
+        '<div style="background:#000;color:#ffff">',
+        '<div style="background:#000;color:#ffffffff">',
+        '<div style="color:#fff;background:#000"><p style="background:rgba(255,255,255,0)">',
+        '<div style="color:rgba(0,0,0,.5)">',
         '<table bgcolor="#000000"><tr><td style="color:white">',
+        '<table bgcolor="44CC44"><tr><td style="color:white">',
+        '<font color="white"><font color="teal">',
         '<td background="https://x.example/a.png" style="color:#fff">',
         '<div style="background:url(a.png);color:#fff">',
         '<div style="color:white"><a href="https://x.example">',
@@ -149,6 +160,25 @@ def test_a_late_clock_ends_the_reading() -> None:
     assert page.shown.count("word") == 255
 
 
+@pytest.mark.parametrize(
+    ("markup", "shown", "hidden"),
+    [
+        (
+            "<font color=white><p><font color=black>one</font></p><p><font color=black>two</font>",
+            "one\ntwo",
+            "",
+        ),
+        ("<p style='color:white'>one</p>seen<p style='color:white'>two</p>", "seen", "one\ntwo"),
+        ("one<font color=white> <font color=black>two", "one two", ""),
+        ("pass<font style='font-size:0'> x </font>word", "password", "x"),
+        ("pass<i style='display:none'> </i>word", "password", ""),
+    ],
+)
+def test_what_takes_room_keeps_words_apart(markup: str, shown: str, hidden: str) -> None:
+    page = read_html(markup, 1000)
+    assert (page.shown, page.hidden) == (shown, hidden)
+
+
 def test_a_number_too_long_for_python_is_no_character() -> None:
     assert (
         read_html("a&#" + "9" * 5000 + ";b&#x" + "f" * 5000 + ";c&#65;", 20_000).shown == "a\ufffdb\ufffdcA"
@@ -184,9 +214,15 @@ def test_colours(text: str, found: object) -> None:
     assert colour(text) == found
 
 
+def test_only_what_is_read_of_a_style_is_kept() -> None:
+    """What is kept for the next mail is small, whatever was in the last one."""
+    assert declarations("a:b;" * 100 + "color:red") == {"color": "red"}
+    assert declarations("color:red;" + "x" * 100_000) is declarations("color:red;" + "x" * 200_000)
+
+
 def test_a_sheet_keeps_to_its_budget() -> None:
     sheet = Sheet()
     sheet.add("".join(f".c{i}{{display:none}}" for i in range(10_000)))
     assert len(sheet.rules) <= 2_000
     assert restyle(Look(), sheet.style("p", {"class": "c1"})).gone
-    assert declarations("a:b; c : d !important ;e") == {"a": "b", "c": "d"}
+    assert declarations("color:b; TOP : d !important ;left;a:b") == {"color": "b", "top": "d"}

@@ -4,6 +4,7 @@ import email
 import email.policy
 import subprocess
 import tarfile
+import tracemalloc
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -93,7 +94,8 @@ def test_the_sample_holds_what_is_shown_and_nothing_else() -> None:
         "sender_domain": "evil.example",
     }
     assert to_sample(parse_mail(b""))["text"] == "(no text)"
-    assert to_sample(parse_mail(b"Subject: s\n\n"))["text"] == "s"
+    pictures = to_sample(parse_mail(b"Subject: s\n\n"))
+    assert (pictures["text"], pictures["subject"]) == ("s", None)
 
 
 def test_an_honest_mail_has_no_mismatch() -> None:
@@ -197,6 +199,10 @@ def test_hosts(url: str, host: str | None) -> None:
 def test_what_looks_like_a_host() -> None:
     assert named_host("https://bank.example/login") == named_host("bank.example") == "bank.example"
     assert named_host("click here") is named_host("report.pdf") is named_host("v1.2") is None
+    assert named_host("https://any.thing/x") == "any.thing"
+    assert named_host("apple.de") == "apple.de"
+    for person in ("Mr.Michael", "p.penguins", "taxa.alfandegaria", "d.cheng"):  # from real mail
+        assert named_host(person) is None
     assert is_same_site("www.bank.example", "bank.example")
     assert is_same_site("a.bank.co.uk", "bank.co.uk")
     assert not is_same_site("bank.co.uk", "evil.co.uk")
@@ -235,7 +241,22 @@ EVIL = {
     "HTML without end": (b"Content-Type: text/html\n\n" + b"<p>a" * 1_000_000, "HTML cut"),
     "text without end": (b"\n" + b"a b\n" * 1_000_000, "after the first"),
     "20 MB": (b"Subject: x\n\n" + b"word " * 4_000_000, "cut after 4,194,304 bytes"),
-}
+    "500,000 parts that are nested too deep": (
+        nested(13).replace(b"deep", b"--b12\n" * 500_000), "after the first 200"
+    ),
+    "a tag with 150,000 attributes": (
+        b"Content-Type: text/html\n\n<p " + b" ".join(b"a%x" % i for i in range(150_000)) + b">" + b"x" * 200_000,
+        "left out",
+    ),
+    "a style sheet of at-rules": (
+        b"Content-Type: text/html\n\n<style>" + b"@a{}" * 25_000 + b"</style>" + b"x" * 1_000_000, "left out"
+    ),
+    "a stack of elements and stray end tags": (
+        b"Content-Type: text/html\n\n<b><table>" + b"<i>" * 250 + b"</b>" * 11_000, "HTML cut"
+    ),
+}  # fmt: skip
+MOST_MEMORY = 64 << 20
+"""Bytes beside the message itself: 13 levels that each hold their text once."""
 
 
 @pytest.mark.parametrize("kind", EVIL)
@@ -247,6 +268,70 @@ def test_planted_evil_is_cut_and_said(kind: str) -> None:
     assert any(said in problem for problem in mail.problems), mail.problems
     assert_within(mail, BUDGET)
     assert took < 1.0
+    assert memory(raw) < MOST_MEMORY
+
+
+def memory(raw: bytes) -> int:
+    """Bytes that one reading held at its peak."""
+    tracemalloc.start()
+    parse_mail(raw)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_is_metered() -> None:
+    assert 1_000_000 < memory(b"Subject: s\n\n" + b"word " * 200_000) < MOST_MEMORY
+
+
+# Each budget alone, at its edge: one step below nothing is cut and nothing said; above it, both.
+
+
+@given(st.integers(0, 40), st.integers(1, 40))
+def test_the_budget_of_characters(words: int, text: int) -> None:
+    body = b"a " * words
+    mail = parse_mail(b"\n" + body, Budget(text=text))
+    assert len(mail.text) <= text
+    assert bool(mail.problems) == (len(body) > text)
+    assert len(body) > text or mail.text == body.decode().strip()
+
+
+@given(st.integers(0, 40), st.integers(1, 40), st.booleans())
+def test_the_budget_of_bytes_of_text(size: int, markup: int, is_html: bool) -> None:
+    kind = b"Content-Type: text/html\n\n" if is_html else b"\n"
+    mail = parse_mail(kind + b"x" * size, Budget(markup=markup))
+    assert mail.text == "x" * min(size, markup)
+    assert bool(mail.problems) == (size > markup)
+
+
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_the_budget_of_parts(parts: int, most: int) -> None:
+    mail = parse_mail(many(parts, b"word"), Budget(parts=most))
+    assert mail.text.split() == ["word"] * min(parts, most - 1)  # the whole is a part too
+    assert any("parts after" in problem for problem in mail.problems) == (parts > most - 1)
+
+
+@given(st.integers(0, 16), st.integers(0, 16))
+def test_the_budget_of_depth(depth: int, most: int) -> None:
+    mail = parse_mail(nested(depth), Budget(depth=most))
+    assert ("deep" in mail.text) == (depth <= most)
+    assert any("nested deeper" in problem for problem in mail.problems) == (depth > most)
+
+
+@given(st.integers(0, 60), st.integers(1, 60))
+def test_the_budget_of_bytes(size: int, most: int) -> None:
+    mail = parse_mail(b"\n" + b"x" * size, Budget(size=most))
+    assert mail.text == "x" * min(size, most - 1)
+    assert bool(mail.problems) == (size + 1 > most)
+
+
+@given(st.integers(0, 60), st.integers(10, 60))
+def test_the_budget_of_a_header(size: int, most: int) -> None:
+    head = b"Subject: " + b"s" * size + b"\n"
+    mail = parse_mail(head + b"\nbody", Budget(head=most))
+    is_whole = len(head) + 1 <= most
+    assert (mail.text == "body") == is_whole
+    assert any("header cut" in problem for problem in mail.problems) == (not is_whole)
 
 
 def test_the_standard_librarys_parser_does_not_bear_the_nesting() -> None:

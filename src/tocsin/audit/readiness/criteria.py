@@ -7,6 +7,8 @@ EVALUATION, AUDIT, CARD, BOM = "evaluation.json", "audit.json", "card.md", "bom.
 ACCURACY = 0.75
 SINGLE_MS, BATCH_MS = 100.0, 1000.0
 EXAMPLES = 5_000
+MISCALIBRATED = 0.02
+"""Largest calibration error, of 15 bins, less what chance alone gives; the lower end of its interval counts."""
 COVERED = 0.95
 SECTIONS_OF_CARD = ("## Metrics", "## Limits", "## Data")
 
@@ -43,6 +45,20 @@ def check_latency(known: Known) -> Answer:
     problems = [f"a single row takes {single:.1f} ms, {SINGLE_MS:g} allowed"] if single >= SINGLE_MS else []
     problems += [f"a batch of 100 takes {batch:.0f} ms, {BATCH_MS:g} allowed"] if batch >= BATCH_MS else []
     return decide(problems, f"p99 {single:.2f} ms a row, {batch:.1f} ms a batch of 100", "latency")
+
+
+def check_calibration(known: Known) -> Answer:
+    """R30: on rows like those of training, probabilities are what they say; on others the error is told."""
+    found = known.primary.get("metrics", {}).get("ece_debiased")
+    if not found or found["value"] is None:
+        return not_yet("the evaluation has no debiased calibration error", EVALUATION)
+    error, recipe = f"debiased calibration error {found['value']:.3f}", known.recipe
+    facts = {"ece_debiased": found["value"]}
+    if recipe["data"]["test"] or recipe["split"]["hold_out"] or recipe["split"]["time"]:
+        return passed(f"{error}, on rows of another kind than those of training", EVALUATION, facts=facts)
+    above = (found["value"] if found["low"] is None else found["low"]) > MISCALIBRATED
+    problems = [f"{error}, {MISCALIBRATED:g} is allowed"] if above else []
+    return decide(problems, error, EVALUATION, facts=facts)
 
 
 def check_examples(known: Known) -> Answer:
@@ -133,6 +149,7 @@ CHECKS = (
     Check("P63", "Test accuracy above 75 %", check_accuracy),
     Check("P64", "The data was validated", check_audit),
     Check("P65", "Single rows below 100 ms, batches of 100 below 1 s", check_latency),
+    Check("R30", "Probabilities are calibrated", check_calibration),
     Check("C29", "At least 5,000 examples, with a seed", check_examples),
     Check("C30", "The loss converges", check_training),
     Check("C31", "It beats the trivial baseline", check_superiority),

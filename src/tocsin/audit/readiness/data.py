@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tocsin.audit.readiness.facts import Answer, Check, Facts, Known, decide, failed, not_yet
+from tocsin.audit.readiness.facts import Answer, Check, Facts, Known, decide, failed, not_yet, passed
 from tocsin.core.durable import json_bytes
 from tocsin.core.logs import PRIVATE
 from tocsin.core.types import field_names, is_numeric
@@ -85,7 +85,8 @@ def check_benefit(known: Known) -> Answer:
     unproved = [f["name"] for f in found["features"] if not (f["low"] is not None and f["low"] > 0)]
     words = f"none is dead or harmful on {found['rows']:,} rows"
     words += f"; not shown to help by itself: {', '.join(unproved)}" if unproved else ""
-    return decide([], words, "importance", facts={**counts, "unproved": unproved})
+    score = 0.5 if unproved else 1.0
+    return passed(words, "importance", score=score, facts={**counts, "unproved": unproved})
 
 
 def check_cost(known: Known) -> Answer:
@@ -127,8 +128,11 @@ def check_privacy(known: Known) -> Answer:
         problems.append(f"the logs let through {', '.join(log['leaked'])}")
     if log is None and not problems:
         return not_yet("nothing private is sealed; what the logs let through was not tried", "audit.json")
-    good = f"nothing private is sealed, and {len(log['planted']) if log else 0} planted secrets stayed out of the logs"
-    return decide(problems, good, "redaction", "audit.json")
+    if problems:
+        return failed("; ".join(problems), "redaction", "audit.json")
+    words = f"nothing private is sealed, and {len(log['planted']) if log else 0} planted secrets stayed out of the logs"
+    words += "; who reads the data, and how a person's rows are deleted, is not shown"
+    return passed(words, "redaction", "audit.json", score=0.5)
 
 
 def _is_private(finding: Facts) -> bool:

@@ -57,7 +57,7 @@ def _judge_tests(known: Known, line: str, what: str) -> Answer:
 
 
 def check_gate(known: Known) -> Answer:
-    """I4: at its threshold the model beats guessing, one column, and its own false-positive target."""
+    """I4: the model beats guessing and one column, keeps its false-positive target, is not worse than the champion."""
     report, primary = known.evaluation, known.primary
     if not primary:
         return not_yet("there is no evaluation", EVALUATION)
@@ -74,8 +74,15 @@ def check_gate(known: Known) -> Answer:
         problems.append(
             f"it flags {rate['value']:.2%} of normal test rows, {point['max_false_positive_rate']:.2%} was asked for"
         )
-    good = "it beats guessing and one column, and keeps its false-positive rate; no champion was compared"
-    return decide(problems, good, EVALUATION, facts={"false_positive_rate": rate["value"]})
+    champion = known.facts("I4")
+    if champion is not None and champion["verdict"] == "worse":
+        problems.append(f"it is worse than {champion['other']}: {champion['sentence']}")
+    good = "it beats guessing and one column, and keeps its false-positive rate; "
+    if champion is None:
+        good += "no champion was compared (--evidence I4=compare.json)"
+        return decide(problems, good, EVALUATION, facts={"false_positive_rate": rate["value"]})
+    good += f"against {champion['other']}: {champion['verdict']}"
+    return decide(problems, good, EVALUATION, "I4", facts={"false_positive_rate": rate["value"]})
 
 
 def check_trace(known: Known) -> Answer:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from time import perf_counter
 
+from tocsin.audit.gates import Gate
 from tocsin.audit.readiness import criteria, data, infrastructure, model, monitoring
 from tocsin.audit.readiness.attestations import Attestation
 from tocsin.audit.readiness.facts import EVIDENCE, SEALED, Answer, Check, Known
-from tocsin.audit.readiness.gates import Gate, show_gates
+from tocsin.audit.readiness.gates import show_gates
 from tocsin.audit.scorecard import ATTESTED, EvidenceFile, Line, Section
 from tocsin.core.durable import json_bytes, jsonable
 

@@ -1,26 +1,21 @@
 """M1 to M7: the model's specification, what it has to beat, and whom it serves worse."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 
-import numpy as np
 from scipy.stats import binom
 
 from tocsin.artifact.manifest import RECIPE
+from tocsin.audit.baselines import LADDER
 from tocsin.audit.readiness.facts import Answer, Check, Facts, Known, decide, failed, later, not_yet, passed
 from tocsin.core.durable import json_bytes
 from tocsin.core.plugins import load_detector
 from tocsin.core.recipe_keys import flatten
 from tocsin.core.recipes import load_default
+from tocsin.metrics.significance import LEVEL, holm
 
 EVALUATION = "evaluation.json"
-LADDER = ("majority", "stump", "logistic", "lightgbm")
-"""The baselines, the simplest first: where one of them is shipped, those before it are simpler."""
-SIMPLER = frozenset({"logistic", "lightgbm"})
-"""The baselines without which nothing is said about simpler models."""
 FLOOR = 0.5
 """Least recall of a slice, where the recipe is older than `evaluation.slice_floor`."""
-LEVEL = 0.05
 GROUPS = frozenset({"language", "dialect", "region"})
 GAP = 0.1
 """Largest difference in recall between two groups of people."""
@@ -64,10 +59,12 @@ def check_simpler(known: Known) -> Answer:
     """M5: no simpler model is shown to be better on the same rows."""
     report = known.evaluation
     models = report.get("models", {})
-    missing = sorted(SIMPLER - models.keys())
+    rungs = [set(rung) for rung in LADDER]
+    missing = [" or ".join(sorted(rung)) for rung in rungs[2:] if not rung & models.keys()]
     if missing:
         return not_yet(f"it was not compared with {', '.join(missing)}", EVALUATION)
-    simpler = LADDER[: LADDER.index(report["primary"])] if report["primary"] in LADDER else models
+    own = next((place for place, rung in enumerate(rungs) if report["primary"] in rung), None)
+    simpler = models.keys() if own is None else set().union(*rungs[:own])  # where a baseline is shipped
     found = [
         c for c in report["comparisons"] if models[c["other"]]["kind"] == "baseline" and c["other"] in simpler
     ]
@@ -88,8 +85,7 @@ def check_slices(known: Known) -> Answer:
     if not slices:
         return not_yet("the evaluation has no slice with enough positives", EVALUATION)
     floor = float(known.recipe["evaluation"].get("slice_floor", FLOOR))
-    p_values = [_below(s, floor) for s in slices]
-    adjusted = adjust_holm(p_values)
+    adjusted = holm([_below(s, floor) for s in slices])
     low = [s for s, p in zip(slices, adjusted, strict=True) if p <= LEVEL]
     worst = min(slices, key=lambda s: s["recall"]["value"])
     problems = [
@@ -109,19 +105,6 @@ def _below(line: Facts, floor: float) -> float:
     """Return the probability of so few hits where the recall of the slice is at the floor."""
     hits = round(line["recall"]["value"] * line["positives"])
     return float(binom.cdf(hits, line["positives"], floor))
-
-
-def adjust_holm(p_values: Sequence[float]) -> np.ndarray:
-    """Return the p-values [K] adjusted for K tests, in their order.
-
-    Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    factors = np.arange(len(p), 0, -1)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
-    return adjusted
 
 
 def check_inclusion(known: Known) -> Answer:

@@ -26,4 +26,5 @@ DETECTOR = Detector(
     stages=("fit",),
     folder=Path(__file__).parent,
     demo="tocsin.detectors.phishing.demo:make",
+    scan="tocsin.detectors.phishing.mailbox:read_mail",
 )

@@ -6,13 +6,15 @@ Source: HTML Living Standard, section 13.2.5 (tokenization): an unclosed tag, co
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import unescape
 from typing import NamedTuple
 
 from tocsin.detectors.phishing.charsets import clean, strip_zero_width
-from tocsin.detectors.phishing.styles import Look, Sheet, colour, restyle
+from tocsin.detectors.phishing.elements import CLOSES, GAPS, NEVER_SHOWN, RAW, READ, TEXT_COLOUR, VOID
+from tocsin.detectors.phishing.styles import Look, Sheet, attribute_colour, restyle
 
 DEEPEST = 256
 """Open elements that are kept; what is nested deeper looks as its surroundings do."""
@@ -26,32 +28,10 @@ LINK_COLOUR = (0, 0, 238)
 CHECK = 256
 """Tags between two looks at the clock."""
 
-VOID = frozenset((
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
-    "track", "wbr",
-))  # fmt: skip
-BLOCK = frozenset((
-    "address", "article", "aside", "blockquote", "body", "br", "center", "dd", "details", "div", "dl",
-    "dt", "fieldset", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr",
-    "li", "main", "nav", "ol", "option", "p", "pre", "section", "table", "tbody", "tfoot", "thead",
-    "tr", "ul",
-))  # fmt: skip
-CELL = frozenset(("td", "th"))
-CLOSES = {name: frozenset(("p",)) for name in BLOCK - {"br", "body", "center"}} | {
-    "a": frozenset(("a",)),
-    "li": frozenset(("li", "p")),
-    "option": frozenset(("option",)),
-    **dict.fromkeys(("dd", "dt"), frozenset(("dd", "dt", "p"))),
-    **dict.fromkeys(("td", "th"), frozenset(("td", "th", "p"))),
-    "tr": frozenset(("tr", "td", "th", "p")),
-}
-"""Element -> the elements that it closes as long as one of them is the innermost."""
-RAW = frozenset(("script", "style", "title", "textarea", "noembed", "noframes", "xmp", "iframe"))
-NEVER_SHOWN = frozenset(("template", "audio", "video", "datalist"))
-
 _OPEN = re.compile(r"<(/?)([a-zA-Z][^\s/>\x00]{0,60})")
 _NAME = re.compile(r"[\s/]*+([^\s/>=][^\s/>=]*+)?(\s*+=\s*+)?")
 _BARE = re.compile(r"[^\s>]*+")
+_COMMENT = re.compile(r"<!--(?:-?>|.*?--!?>)", re.DOTALL)
 _LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
 _NOTHING: Mapping[str, str] = {}
 
@@ -114,6 +94,7 @@ class _Walk:
         self.links: list[Link] = []
         self.problems: list[str] = []
         self.stack: list[_Element] = []
+        self.places: defaultdict[str, list[int]] = defaultdict(list)  # tag -> where on the stack
         self.sheet = Sheet()
         self.look = Look()
         self.hides = False
@@ -143,6 +124,9 @@ class _Walk:
         self.room -= len(text)
         if self.hides:
             self.hidden.append(text)
+            if self.look.takes_room and (text[0].isspace() or text[-1].isspace()):
+                self.shown.append(" ")
+                self.room -= 1
             return
         self.shown.append(text)
         if self.target is not None:
@@ -160,28 +144,23 @@ class _Walk:
         else:
             self._open(tag, attributes)
             if tag in RAW:
-                return self._raw(tag, end)
+                return self._raw(tag, attributes, end)
         return end
 
     def _other(self, start: int) -> int:
         """Skip a comment or declaration; a `<` before anything else is text."""
-        following = self.markup[start + 1 : start + 4]
-        if following == "!--":
-            return self._after("-->", start + 4 - (self.markup[start + 4 : start + 5] == ">"), "comment")
-        if following[:1] in ("!", "?", "/"):
-            return self._after(">", start + 2, "declaration")
+        if self.markup.startswith("<!--", start):
+            comment = _COMMENT.match(self.markup, start)
+            return comment.end() if comment else self._swallow("comment", start + 4)
+        if self.markup[start + 1 : start + 2] in ("!", "?", "/"):
+            end = self.markup.find(">", start + 2)
+            return end + 1 if end >= 0 else self._swallow("declaration", start + 2)
         self._write("<")
         return start + 1
 
-    def _after(self, closing: str, place: int, what: str) -> int:
-        end = self.markup.find(closing, place)
-        if end >= 0:
-            return end + len(closing)
-        self._swallow(what, place)
-        return len(self.markup)
-
-    def _swallow(self, what: str, place: int) -> None:
+    def _swallow(self, what: str, place: int) -> int:
         self.problems.append(f"an unclosed {what} takes the last {len(self.markup) - place:,} characters")
+        return len(self.markup)
 
     def _attributes(self, place: int) -> tuple[Mapping[str, str], int]:
         """Read attributes up to the `>` that ends the tag; the first of a name counts."""
@@ -195,11 +174,10 @@ class _Walk:
             value = ""
             if name[2] is not None:
                 value, place = self._value(place)
-            if name[1]:
-                found.setdefault(name[1].lower()[:40], value)
+            if name[1] and (known := name[1][:40].lower()) in READ:
+                found.setdefault(known, value)
             if place >= len(self.markup):
-                self._swallow("tag", name.start())
-                return _NOTHING, place
+                return _NOTHING, self._swallow("tag", name.start())
             if self.markup[place] == ">":
                 return found, place + 1
 
@@ -218,17 +196,17 @@ class _Walk:
         closes = CLOSES.get(tag, ())
         while self.stack and self.stack[-1].tag in closes:
             self._close(self.stack[-1].tag)
-        self._space(tag)
+        look = self.look if tag in VOID or tag in RAW else self._restyle(tag, attributes)
+        self._space(tag, look)
         if tag == "a" or (tag == "area" and "href" in attributes):
             self._end_link()
             self.target = attributes.get("href")
         if tag == "form" and attributes.get("action"):
             self._add_link("", attributes["action"])
-        if tag in VOID or tag in RAW:
-            return
-        if len(self.stack) < DEEPEST:
+        if tag not in VOID and tag not in RAW and len(self.stack) < DEEPEST:
+            self.places[tag].append(len(self.stack))
             self.stack.append(_Element(tag, self.look))
-            self._see(self._restyle(tag, attributes))
+            self._see(look)
 
     def _see(self, look: Look) -> None:
         if look is not self.look:
@@ -239,13 +217,12 @@ class _Walk:
         if tag in NEVER_SHOWN or "hidden" in attributes:
             return look._replace(gone=True)
         if attributes:
-            if ground := colour(attributes.get("bgcolor", "").lower()):
+            if ground := attribute_colour(attributes.get("bgcolor")):
                 look = look._replace(ground=ground)
             if attributes.get("background"):
                 look = look._replace(ground=None)
-            text = attributes.get("color" if tag == "font" else "text", "") if tag in ("font", "body") else ""
-            if found := colour(text.lower()):
-                look = look._replace(colour=found)
+            if text := attribute_colour(attributes.get(TEXT_COLOUR.get(tag, ""))):
+                look = look._replace(colour=text)
         if tag == "a" and "href" in attributes:
             look = look._replace(colour=LINK_COLOUR)
         return restyle(look, self.sheet.style(tag, attributes))
@@ -253,23 +230,26 @@ class _Walk:
     def _close(self, tag: str) -> None:
         if tag == "a":
             self._end_link()
-        self._space(tag)
-        for depth in range(len(self.stack) - 1, -1, -1):
-            if self.stack[depth].tag == tag:
-                self._see(self.stack[depth].look)
-                del self.stack[depth:]
-                return
-            if self.stack[depth].tag == "table" and tag not in ("body", "html"):
-                return  # a stray end tag does not reach out of its table
+        if tag in ("p", "br") or len(self.stack) == DEEPEST:
+            self._space(tag, self.look)  # a stray end tag of these breaks the line; of others it does nothing
+        place, table = (self.places[name][-1] if self.places[name] else -1 for name in (tag, "table"))
+        if place < 0 or (place < table and tag not in ("body", "html")):
+            return  # a stray end tag does not reach out of its table
+        self._space(tag, self.stack[place + 1].look if place + 1 < len(self.stack) else self.look)
+        self._see(self.stack[place].look)
+        while len(self.stack) > place:
+            self.places[self.stack.pop().tag].pop()
 
-    def _space(self, tag: str) -> None:
-        if tag in BLOCK or tag in CELL:
-            gap = " " if tag in CELL else "\n"
-            (self.hidden if self.hides else self.shown).append(gap)
-            if self.target is not None:
-                self.label.append(gap)
+    def _space(self, tag: str, look: Look) -> None:
+        """Keep apart what a block keeps apart, shown and hidden, unless the block is not there at all."""
+        if (gap := GAPS.get(tag)) is None:
+            return
+        self.hidden.append(gap)
+        if not look.gone:
+            self.shown.append(gap)
+            self.label.append(gap)
 
-    def _raw(self, tag: str, place: int) -> int:
+    def _raw(self, tag: str, attributes: Mapping[str, str], place: int) -> int:
         """Read an element whose content is no markup; only a `<textarea>`'s is text, a `<style>`'s are rules."""
         closing = re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE).search(self.markup, place)
         end = closing.start() if closing else len(self.markup)
@@ -278,7 +258,10 @@ class _Walk:
         if tag == "style":
             self.sheet.add(self.markup[place:end])
         elif tag == "textarea":
+            around = self.look
+            self._see(self._restyle(tag, attributes))
             self._write(self.markup[place:end])
+            self._see(around)
         return self._attributes(closing.end())[1] if closing else end
 
     def _end_link(self) -> None:

@@ -12,6 +12,25 @@ SECOND_LEVEL = frozenset((
     "ac", "co", "com", "edu", "gob", "gov", "go", "mil", "ne", "net", "or", "org",
 ))  # fmt: skip
 """Labels under which a country's registry registers names. The full list is public and long, and changes."""
+ENDINGS = frozenset((
+    "academy", "agency", "app", "art", "asia", "bank", "berlin", "best", "bio", "biz", "blog", "bond",
+    "business", "buzz", "capital", "card", "cards", "care", "cash", "cat", "center", "chat", "city",
+    "claims", "click", "cloud", "club", "codes", "com", "community", "company", "consulting", "coop",
+    "credit", "cyou", "design", "dev", "digital", "direct", "domains", "edu", "education", "email",
+    "energy", "estate", "eus", "events", "example", "exchange", "expert", "express", "family", "finance",
+    "financial", "foundation", "fun", "fund", "games", "global", "gov", "group", "guru", "health", "help",
+    "homes", "host", "hosting", "house", "icu", "inc", "info", "int", "international", "invalid",
+    "investments", "jobs", "land", "law", "legal", "life", "link", "live", "llc", "loan", "loans",
+    "london", "ltd", "luxury", "management", "market", "marketing", "media", "mil", "mobi", "money",
+    "monster", "museum", "name", "net", "network", "news", "ninja", "nyc", "one", "online", "ooo", "org",
+    "page", "partners", "pay", "pics", "plus", "porn", "press", "pro", "promo", "quest", "rest",
+    "rewards", "rocks", "run", "sale", "sbs", "school", "science", "services", "sex", "shop", "site",
+    "social", "software", "solar", "solutions", "space", "store", "stream", "studio", "support",
+    "systems", "tax", "team", "tech", "tel", "test", "tips", "today", "tokyo", "tools", "top", "trade",
+    "training", "travel", "university", "vip", "wang", "watch", "website", "wiki", "win", "work", "works",
+    "world", "wtf", "xxx", "xyz", "zone",
+))  # fmt: skip
+"""Generic endings that a reader knows for those of a domain, beside all of two letters: not `Mr.Michael`."""
 
 URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"'()\[\]{}|^`]{1,2000}", re.IGNORECASE)
 _HOST = re.compile(
@@ -35,9 +54,14 @@ def host_of(url: str) -> str | None:
 def named_host(text: str) -> str | None:
     """Return the host that a reader takes a text for: a URL or a bare domain and nothing else; None otherwise."""
     found = _LOOKS_LIKE.fullmatch(text.strip()[:500])
-    if found is None or (found[2].lower() in FILES and "//" not in text):
+    if found is None or not ("//" in text or _is_ending(found[2].lower())):
         return None
     return found[1].lower()
+
+
+def _is_ending(label: str) -> bool:
+    """Tell whether a reader takes words that end so for a domain."""
+    return label not in FILES and (len(label) == 2 or label in ENDINGS or label.startswith("xn--"))
 
 
 def is_same_site(one: str, other: str) -> bool:

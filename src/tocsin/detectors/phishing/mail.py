@@ -78,12 +78,12 @@ def parse_mail(raw: bytes, budget: Budget = BUDGET) -> Mail:
 def to_sample(mail: Mail) -> dict[str, Any]:
     """Return the fields of the detector's sample. The language is left to be identified.
 
-    A mail of pictures alone has no text; then its subject stands for it.
+    A mail of pictures alone has no text; then its subject stands for it, and is not told twice.
     """
     return {
         "text": mail.text or mail.subject or NO_TEXT,
         "language": None,
-        "subject": mail.subject,
+        "subject": mail.subject if mail.text else None,
         "channel": "email",
         "sender_domain": mail.sender_domain,
     }
@@ -113,7 +113,7 @@ def _compose(head: Head, content: Content, meter: Meter) -> Mail:
     sender, reply_to = address(head.get("from")), address(head.get("reply-to"))
     return Mail(
         text=text[: meter.budget.text],
-        hidden_text="\n".join(hidden),
+        hidden_text="\n".join(hidden)[: meter.budget.text],
         subject=subject(head),
         sender=sender,
         reply_to=reply_to,

@@ -72,17 +72,15 @@ _LONGEST = 1 << 16
 
 def _split(file: BinaryIO) -> Iterator[bytes]:
     """Yield the messages of an mbox, its first separator line read already; of a long one what the budget reads."""
-    lines: list[bytes] = []
-    size, is_blank, is_start = 0, False, True
+    message, is_blank, is_start = bytearray(), False, True
     while line := file.readline(_LONGEST):
         if is_start and is_blank and _FROM_LINE.match(line):
-            yield b"".join(lines)
-            lines, size = [], 0
-        elif size <= BUDGET.size:
-            lines.append(line[1:] if is_start and _is_quoted(line) else line)
-            size += len(line)
+            yield bytes(message)
+            message.clear()
+        elif len(message) <= BUDGET.size:
+            message += line[1:] if is_start and _is_quoted(line) else line
         is_blank, is_start = is_start and line in (b"\n", b"\r\n"), line.endswith(b"\n")
-    yield b"".join(lines)
+    yield bytes(message)
 
 
 def _is_quoted(line: bytes) -> bool:
@@ -128,17 +126,18 @@ def remarks(mail: Mail) -> Iterator[str]:
         yield _SAYS[mismatch.kind].format(shown=mismatch.shown, actual=" ".join(mismatch.actual.split()))
     for method, result in mail.authentication.items():
         if result in FAILED:
-            yield f"{method} says {result}"
-    if mail.hidden_text:
+            yield f"the receiving server's {method} check: {result}"
+    told = [mismatch.actual for mismatch in mail.mismatches if mismatch.kind == "alternative"]
+    if any(map(str.isalnum, mail.hidden_text)) and mail.hidden_text[:100] not in told:
         start = " ".join(mail.hidden_text[:80].split())
-        yield f"{len(mail.hidden_text):,} characters are hidden from the reader: {start}"
+        yield f"text hidden from the reader, {len(mail.hidden_text):,} characters: {start}"
     if mail.zero_width:
-        yield f"{mail.zero_width:,} characters that take no room are in the text"
+        yield f"characters in the text that take no room: {mail.zero_width:,}"
     for attachment in mail.attachments:
         if attachment.name and PurePath(attachment.name).suffix.lower()[1:] in RISKY:
             yield f"attachment {attachment.name} ({attachment.type})"
     if not mail.text:
-        yield "no text to read; the subject stands for it"
+        yield f"no text to read{'; the subject stands for it' if mail.subject else ' and no subject'}"
     yield from mail.problems
 
 
@@ -147,5 +146,8 @@ def _ecs(mail: Mail) -> dict[str, Any]:
     for key, mailbox in (("from", mail.sender), ("reply_to", mail.reply_to)):
         if mailbox:
             found[key] = {"address": [mailbox.address]}
-    files = [{"file": {"name": a.name, "mime_type": a.type, "size": a.size}} for a in mail.attachments]
+    files = [
+        {"file": {"mime_type": a.type, "size": a.size} | ({"name": a.name} if a.name else {})}
+        for a in mail.attachments
+    ]
     return {key: value for key, value in (found | {"attachments": files}).items() if value}

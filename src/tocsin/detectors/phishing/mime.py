@@ -66,14 +66,14 @@ class Meter:
         return late
 
     def may_enter(self, depth: int) -> bool:
-        """Count a part; tell whether it may be read."""
-        if depth > self.budget.depth:
-            self.note(f"parts nested deeper than {self.budget.depth} left out")
-            return False
+        """Count a part, the one that is nested too deep as well; tell whether it may be read."""
         if self.parts >= self.budget.parts:
             self.note(f"parts after the first {self.budget.parts} left out")
             return False
         self.parts += 1
+        if depth > self.budget.depth:
+            self.note(f"parts nested deeper than {self.budget.depth} left out")
+            return False
         return not self.is_late()
 
 
@@ -140,13 +140,14 @@ def walk(head: Head, body: bytes, meter: Meter, depth: int = 0) -> Content:
 def _many(kind: str, bodies: Iterator[bytes], meter: Meter, depth: int) -> Content:
     found = []
     for raw in bodies:
-        head, body, wrong = split_head(raw, meter.budget.head)
-        for problem in wrong:
-            meter.note(problem)
-        found.append(walk(head, body, meter, depth + 1))
         if meter.parts >= meter.budget.parts:
             meter.may_enter(depth)  # says so
             break
+        head, body, wrong = split_head(raw, meter.budget.head)
+        del raw  # or every level would hold its text twice
+        for problem in wrong:
+            meter.note(problem)
+        found.append(walk(head, body, meter, depth + 1))
     return _choose(found) if kind == "multipart/alternative" else _all(found)
 
 

@@ -19,17 +19,35 @@ NEAR = 36
 """Two colours whose channels differ by no more than this in all cannot be told apart."""
 TINY = 1.0
 """Pixels up to which a letter cannot be read."""
+CLEAR = 0.05
+"""Share of a colour up to which it lets all through."""
 
 NAMED: dict[str, Colour] = {
     "white": (255, 255, 255), "black": (0, 0, 0), "snow": (255, 250, 250), "ivory": (255, 255, 240),
     "ghostwhite": (248, 248, 255), "whitesmoke": (245, 245, 245), "red": (255, 0, 0), "blue": (0, 0, 255),
     "gray": (128, 128, 128), "grey": (128, 128, 128), "silver": (192, 192, 192), "navy": (0, 0, 128),
     "green": (0, 128, 0), "yellow": (255, 255, 0), "orange": (255, 165, 0), "purple": (128, 0, 128),
+    "maroon": (128, 0, 0), "olive": (128, 128, 0), "lime": (0, 255, 0), "teal": (0, 128, 128),
+    "aqua": (0, 255, 255), "cyan": (0, 255, 255), "fuchsia": (255, 0, 255), "magenta": (255, 0, 255),
+    "brown": (165, 42, 42), "gold": (255, 215, 0), "pink": (255, 192, 203), "crimson": (220, 20, 60),
+    "darkblue": (0, 0, 139), "darkred": (139, 0, 0), "darkgreen": (0, 100, 0), "dimgray": (105, 105, 105),
+    "darkgray": (169, 169, 169), "lightgray": (211, 211, 211), "lightgrey": (211, 211, 211),
+    "gainsboro": (220, 220, 220), "royalblue": (65, 105, 225), "steelblue": (70, 130, 180),
+    "floralwhite": (255, 250, 240), "aliceblue": (240, 248, 255), "azure": (240, 255, 255),
 }  # fmt: skip
+"""CSS's and HTML's own colours, and of the others those that mail uses."""
+
+READ = frozenset((
+    "background", "background-color", "background-image", "color", "display", "font-size", "height", "left",
+    "margin-left", "max-height", "max-width", "opacity", "overflow", "position", "text-indent", "top",
+    "visibility", "width",
+))  # fmt: skip
+"""Properties that are read; the others are not kept."""
 
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_BRACE = re.compile(r"[{}]")
 _SIMPLE = re.compile(r"([a-z][a-z0-9]*)?([.#][\w-]+)?\Z")
-_HEX = re.compile(r"#([0-9a-f]{6}|[0-9a-f]{3})\b")
+_HEX = re.compile(r"#([0-9a-f]{8}|[0-9a-f]{6}|[0-9a-f]{3,4})\b")
 _RGB = re.compile(
     r"rgba?\(\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*[, ]\s*(\d{1,3})\s*(?:[,/]\s*([\d.]{1,8})\s*)?\)"
 )
@@ -56,19 +74,28 @@ class Look(NamedTuple):
             return True
         return self.ground is not None and sum(map(_apart, self.colour, self.ground)) <= NEAR
 
+    @property
+    def takes_room(self) -> bool:
+        """Whether text here, read or not, keeps its neighbours apart."""
+        return not (self.gone or self.tiny)
+
 
 def _apart(a: int, b: int) -> int:
     return abs(a - b)
 
 
-@lru_cache(maxsize=4096)
 def declarations(style: str) -> Declarations:
-    """Parse the content of a `style` attribute or of a rule's braces; the last of a name counts."""
+    """Return what is read of a `style` attribute or of a rule's braces; the last of a name counts."""
+    return _declarations(style[:MOST_STYLE])
+
+
+@lru_cache(maxsize=1024)
+def _declarations(style: str) -> Declarations:
     found = {}
-    for part in style[:MOST_STYLE].lower().split(";"):
+    for part in style.lower().split(";"):
         name, colon, value = part.partition(":")
-        if colon:
-            found[name.strip()] = value.replace("!important", "").strip()
+        if colon and (name := name.strip()) in READ:
+            found[name] = value.replace("!important", "").strip()
     return found
 
 
@@ -113,7 +140,7 @@ def _pixels(value: str) -> float | None:
 
 
 def _coloured(look: Look, text: str) -> Look:
-    if text == "transparent":
+    if text == "transparent" or _is_clear(text):
         return look._replace(colour=None)
     found = colour(text)
     return look if found is None else look._replace(colour=found)
@@ -122,19 +149,42 @@ def _coloured(look: Look, text: str) -> Look:
 def _ground(under: Colour | None, text: str) -> Colour | None:
     if "url(" in text or "gradient" in text:
         return None
-    if text in ("transparent", "none", "inherit", "0", "0 0"):
+    if text in ("transparent", "none", "inherit", "0", "0 0") or _is_clear(text):
         return under
     return colour(text)
 
 
+def attribute_colour(value: str | None) -> Colour | None:
+    """Return the colour of an attribute such as `bgcolor`, where the sign before the digits may be missing."""
+    if not value:
+        return None
+    text = value.strip().lower()
+    return colour(f"#{text}" if re.fullmatch(r"[0-9a-f]{6}", text) else text)
+
+
 def colour(text: str) -> Colour | None:
-    """Return the first colour that a value names, or None; one that lets all through counts as none."""
+    """Return the first colour that a value names, or None; how much it lets through is asked of `_is_clear`."""
     if found := _HEX.search(text):
-        digits = found[1] if len(found[1]) == 6 else "".join(c * 2 for c in found[1])
-        return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+        digits = found[1] if len(found[1]) >= 6 else "".join(c * 2 for c in found[1])
+        return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
     if found := _RGB.search(text):
         return min(int(found[1]), 255), min(int(found[2]), 255), min(int(found[3]), 255)
     return next((NAMED[word] for word in text.split()[:8] if word in NAMED), None)
+
+
+def _is_clear(text: str) -> bool:
+    """Tell whether the first colour of a value lets what is under it through."""
+    if found := _HEX.search(text):
+        digits = found[1]
+        return (
+            len(digits) in (4, 8)
+            and int(digits[3] * 2 if len(digits) == 4 else digits[6:], 16) <= 255 * CLEAR
+        )
+    found = _RGB.search(text)
+    if not (found and found[4]):
+        return False
+    share = _pixels(found[4] + "px")
+    return share is not None and share <= CLEAR
 
 
 class Sheet:
@@ -185,8 +235,8 @@ class Sheet:
 def _after_block(text: str, brace: int) -> int:
     """Return where the block of an at-rule ends, blocks inside it included."""
     depth = 0
-    for match in re.finditer(r"[{}]", text[brace:]):
+    for match in _BRACE.finditer(text, brace):
         depth += 1 if match[0] == "{" else -1
         if not depth:
-            return brace + match.end()
+            return match.end()
     return len(text)

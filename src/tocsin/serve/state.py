@@ -10,7 +10,7 @@ from tocsin.serve.telemetry import Telemetry
 
 
 @dataclass
-class House:
+class ServerState:
     """Settings, what is served, where it runs, what is counted."""
 
     settings: Settings
