@@ -1,6 +1,6 @@
 """Messages answered per second: one by one against batches of 100, in one process and over HTTP.
 
-python benchmarks/message_serving.py [ARTIFACT]: without one, a network of the default size is trained for a few steps.
+python -m benchmarks.message_serving [ARTIFACT]: without one, a network of the default size is trained for a few steps.
 """
 
 import json
