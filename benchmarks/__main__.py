@@ -1,6 +1,6 @@
 """All benchmarks, one after the other."""
 
-from benchmarks import batches, serving, training
+from benchmarks import batches, message_serving, messages, serving, training
 
-for program in (batches, training, serving):
+for program in (batches, training, messages, serving, message_serving):
     program.main()

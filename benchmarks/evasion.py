@@ -1,6 +1,6 @@
 """What disguises cost a sealed phishing model: recall on positives before and after, at its own threshold.
 
-python benchmarks/evasion.py ARTIFACT DATA [--layout messages] [--rows 500] [--seed 0]
+python -m benchmarks.evasion ARTIFACT DATA [--layout messages] [--rows 500] [--seed 0]
 """
 
 import argparse

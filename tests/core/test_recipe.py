@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from tocsin.audit.baselines import MODELS
+from tocsin.audit.ngrams import NGRAMS
 from tocsin.audit.readers import READERS
 from tocsin.core import recipe
 from tocsin.core.recipe import Recipe, Section, StageSection
@@ -75,5 +76,5 @@ def test_a_stage_of_no_length_is_skipped_not_refused():
 
 def test_the_baselines_have_a_list():
     baselines = recipe.EvaluationSection.model_fields["baselines"]
-    assert set(get_args(get_args(baselines.annotation)[0])) == {*MODELS, *READERS}
+    assert set(get_args(get_args(baselines.annotation)[0])) == {*MODELS, *READERS, NGRAMS}
     assert set(baselines.default) == set(MODELS)

@@ -119,5 +119,5 @@ def test_disguises_that_folding_undoes_cost_nothing(predictor: Predictor, positi
 
 def test_the_artifact_has_the_vocabulary(run) -> None:
     saved = json.loads((run.artifact / "encoder" / "text.json").read_text())
-    assert saved["options"] == {"tokens": 96, "vocabulary": 2000}
+    assert saved["options"] == {"tokens": 96, "vocabulary": 2000, "letters": 512}
     assert 300 < len(saved["pieces"]) <= 2000 - 259

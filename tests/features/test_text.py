@@ -69,20 +69,20 @@ def test_pieces_are_learned_and_words_are_cut_into_them() -> None:
 
 def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
     words = [f"w{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(200)]
-    ids = FITTED.tokens("subject", " ".join(words))
+    ids = FITTED.tokens(" ".join(words))
     assert len(ids) == 32
-    assert BREAK in ids
-    assert ids[-3:] == FITTED.tokens("", words[-1])[-3:]
+    assert ids[0] == BREAK
+    assert ids[-3:] == FITTED.tokens(words[-1])[-3:]
 
 
 def test_markup_that_hides_in_a_message_takes_no_room_from_its_words() -> None:
     words = "one two three " * 12 + "please send the money before noon " + "six seven eight " * 12
-    plain, hidden = (FITTED.tokens("", t) for t in (words, words.replace("e", "e<!-- 1234567890 -->")))
+    plain, hidden = (FITTED.tokens(t) for t in (words, words.replace("e", "e<!-- 1234567890 -->")))
     assert hidden == plain
 
 
 def test_masks_of_a_long_message_stay() -> None:
-    short, long = (FITTED.tokens("", "call <NUM> or open <URL> " * times) for times in (1, 40))
+    short, long = (FITTED.tokens("call <NUM> or open <URL> " * times) for times in (1, 40))
     assert long[:4] == short[:4]
     assert set(short) <= set(long)
 

@@ -40,6 +40,7 @@ def by_sklearn(truth, probability, threshold):
         "recall": oracle.recall_score(truth, predicted),
         "f1": oracle.f1_score(truth, predicted),
         "f1_macro": oracle.f1_score(truth, predicted, average="macro"),
+        "f1_macro_even": oracle.f1_score(truth, probability >= 0.5, average="macro"),
         "false_positive_rate": 1 - oracle.recall_score(truth, predicted, pos_label=0),
         "roc_auc": oracle.roc_auc_score(truth, probability),
         "pr_auc": oracle.average_precision_score(truth, probability),

@@ -37,11 +37,28 @@ def test_texts(values):
 
 
 def test_many_texts_keep_the_frequent_ones():
-    values = [f"v{i:03d}" for i in range(100)] + ["often"] * 100
+    values = [f"v{i:03d}" for i in range(100)] + ["often"] * 300
     found = profile_column(column(values, numeric=False))
-    assert next(iter(found["top"].items())) == ("often", 0.5)
+    assert next(iter(found["top"].items())) == ("often", 0.75)
     assert (found["distinct"], len(found["top"])) == (101, 50)
     assert found["other"] + sum(found["top"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("words", ["Dear Zuleika, your account 4711 at the bank is closed", "hello Zuleika"])
+def test_nothing_of_a_free_text_is_kept_but_numbers(words):
+    values = [f"{words} {i}" for i in range(200)] + [words] * 150 + ["密码 Пароль", None]
+    found = profile_column(column(values, numeric=False))
+    assert found["kind"] == "free text"
+    text = json.dumps(found)
+    assert not [word for word in ["Zuleika", "account", "hello", "4711", "密码", "Пароль"] if word in text]
+    assert (found["count"], found["distinct"]) == (352, 202)
+    assert found["missing"] == pytest.approx(1 / 352)
+    assert found["characters"][-1] == len(words) + 4
+    assert found["characters"][0] == len("密码 Пароль")
+    assert sum(found["scripts"].values()) == pytest.approx(1)
+    assert set(found["scripts"]) == {"latin", "han", "cyrillic"}
+    assert found["scripts"]["latin"] > 0.99
+    assert found["per_hundred_characters"]["links"] == 0
 
 
 def test_infinities_are_missing():

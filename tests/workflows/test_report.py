@@ -188,7 +188,9 @@ def test_files_with_the_names_of_the_source_systems(run):
     assert {(by, name) for by, lines in content["slices"].items() for name in lines} == {
         (s.by, s.name) for s in ours.slices
     }
-    assert set(content["slices"]["category"]["dos"]) == {"rows", "accuracy", "precision", "recall", "f1"}
+    assert set(content["slices"]["category"]["dos"]) == {
+        "rows", "accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "confusion_matrix",
+    }  # fmt: skip
 
 
 def test_equal_numbers_give_equal_pages(tmp_path):

@@ -44,7 +44,7 @@ class Run:
         return replace(self.network, job=replace(self.network.job, recipe=recipe))
 
     def ship(self, kind: str) -> Member:
-        return choose_shipped(self.shipping(kind), self.ladder.tables, quiet)
+        return choose_shipped(self.shipping(kind), self.ladder.shippable, quiet)
 
 
 @pytest.fixture(scope="module")

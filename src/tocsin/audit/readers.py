@@ -8,9 +8,11 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from tocsin.core.errors import InputError
 
@@ -27,38 +29,88 @@ class Reader:
     seconds: float
 
 
+class Vectors:
+    """TF-IDF of words (1-2) and characters (2-4), fitted on N texts once for all models that read it."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        self._seen: list[tuple[Sequence[str], Any]] = []
+
+    @cached_property
+    def _fitted(self) -> tuple[Any, Any]:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.pipeline import make_union
+
+        how: dict[str, Any] = {"sublinear_tf": True, "min_df": 2, "dtype": np.float32}
+        words = TfidfVectorizer(ngram_range=(1, 2), max_features=200_000, **how)
+        letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), max_features=200_000, **how)
+        both = make_union(words, letters)
+        return both, both.fit_transform(self.texts).tocsr()
+
+    @property
+    def matrix(self) -> Any:
+        """Return the matrix of the texts that it was fitted on."""
+        return self._fitted[1]
+
+    def transform(self, texts: Sequence[str]) -> Any:
+        """Return the matrix of other texts; that of the same sequence is remembered."""
+        for known, matrix in self._seen:
+            if known is texts:
+                return matrix
+        self._seen.append((texts, self._fitted[0].transform(texts)))
+        return self._seen[-1][1]
+
+
 def fit_reader(name: str, texts: Sequence[str], label: np.ndarray, seed: int) -> Reader:
     """Fit one of READERS on N texts and their labels of 0 and 1; InputError where a class is missing."""
+    return fit_readers([name], texts, label, seed)[name]
+
+
+def fit_readers(
+    names: Sequence[str], texts: Sequence[str], label: np.ndarray, seed: int
+) -> dict[str, Reader]:
+    """Fit several of READERS on the same texts; the first that needs the vectors pays for them.
+
+    InputError where a class is missing.
+    """
     if len(np.unique(label)) < 2:
         raise InputError(f"baselines need both classes in training, all {len(label)} rows are {label[:1]}")
-    start = time.perf_counter()
-    predict, description = READERS[name](texts, label, seed)
-    return Reader(name, predict, description, time.perf_counter() - start)
+    vectors, found = Vectors(texts), {}
+    for name in names:
+        start = time.perf_counter()
+        predict, description = READERS[name](vectors, label, seed)
+        found[name] = Reader(name, predict, description, time.perf_counter() - start)
+    return found
 
 
-def _fit_tfidf(texts: Sequence[str], label: np.ndarray, seed: int) -> tuple[Predict, str]:
+def _fit_tfidf(vectors: Vectors, label: np.ndarray, seed: int) -> tuple[Predict, str]:
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline, make_union
 
-    how: dict[str, Any] = {"sublinear_tf": True, "min_df": 2, "dtype": np.float32}
-    words = TfidfVectorizer(ngram_range=(1, 2), max_features=200_000, **how)
-    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), max_features=200_000, **how)
-    model = make_pipeline(
-        make_union(words, letters), LogisticRegression(C=4.0, max_iter=300, random_state=seed)
-    )
+    model = LogisticRegression(C=4.0, max_iter=300, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # reported below, in the description
-        model.fit(texts, label)
-    steps = int(model[-1].n_iter_[0])
-    end = "" if steps < model[-1].max_iter else ", not converged"
-    description = (
-        f"TF-IDF of words (1-2) and characters (2-4), logistic regression, L2 C=4, {steps} iterations{end}"
-    )
-    return lambda unseen: np.asarray(model.predict_proba(list(unseen))[:, 1], dtype=np.float64), description
+        model.fit(vectors.matrix, label)
+    steps = int(model.n_iter_[0])
+    end = "" if steps < model.max_iter else ", not converged"
+    description = f"{TFIDF}, logistic regression, L2 C=4, {steps} iterations{end}"
+    return lambda unseen: np.asarray(
+        model.predict_proba(vectors.transform(unseen))[:, 1], dtype=np.float64
+    ), description
 
 
+def _fit_svm(vectors: Vectors, label: np.ndarray, seed: int) -> tuple[Predict, str]:
+    """Fit a linear SVM, which decides where its probability is 0.5."""
+    from sklearn.svm import LinearSVC
+
+    model = LinearSVC(C=0.5, random_state=seed).fit(vectors.matrix, label)
+    words = f"{TFIDF}, linear SVM, C=0.5; probability: sigmoid of {STEEP:g} margins"
+    return lambda unseen: expit(STEEP * model.decision_function(vectors.transform(unseen))), words
+
+
+TFIDF = "TF-IDF of words (1-2) and characters (2-4)"
+STEEP = 3.0
+"""The margin of the SVM is no probability: this scale only keeps its order and its decision, at 0.5."""
 RULES: Mapping[str, str] = {
     "urgency": r"urgent|immediately|within \d+ ?h|24 ?h|suspend|expire|last chance|act now|final notice|haraka"
     r"|dringend|sofort|gesperrt|urgente|inmediat|suspendid|срочно|немедленно|заблокирован|立即|马上|尽快|緊急|acil",
@@ -73,7 +125,7 @@ RULES: Mapping[str, str] = {
 """Kind -> words for it: what someone would write down without looking at data."""
 
 
-def _fit_rules(texts: Sequence[str], label: np.ndarray, _seed: int) -> tuple[Predict, str]:
+def _fit_rules(vectors: Vectors, label: np.ndarray, _seed: int) -> tuple[Predict, str]:
     """Count the kinds that a text shows; training only turns the count into a probability."""
     known = [re.compile(pattern, re.IGNORECASE) for pattern in RULES.values()]
 
@@ -82,7 +134,7 @@ def _fit_rules(texts: Sequence[str], label: np.ndarray, _seed: int) -> tuple[Pre
             [sum(rule.search(text) is not None for rule in known) for text in found], dtype=np.int64
         )
 
-    points, size = count(texts), len(known) + 1
+    points, size = count(vectors.texts), len(known) + 1
     rows, positives = np.bincount(points, minlength=size), np.bincount(points, label, minlength=size)
     share = np.maximum.accumulate((positives + label.mean()) / (rows + 1.0))
     return lambda unseen: share[
@@ -90,7 +142,8 @@ def _fit_rules(texts: Sequence[str], label: np.ndarray, _seed: int) -> tuple[Pre
     ], f"how many of {len(known)} kinds of words occur: {', '.join(RULES)}"
 
 
-READERS: Mapping[str, Callable[[Sequence[str], np.ndarray, int], tuple[Predict, str]]] = {
+READERS: Mapping[str, Callable[[Vectors, np.ndarray, int], tuple[Predict, str]]] = {
     "tfidf": _fit_tfidf,
+    "tfidf-svm": _fit_svm,
     "rules": _fit_rules,
 }

@@ -93,6 +93,9 @@ class SplitSection(Section):
         "category",
         description="what `hold_out` names: the `category` of positives, or a facet of all rows such as source",
     )
+    most: int | None = Field(
+        None, ge=1, description="train on at most so many rows of each class of each source; null keeps all"
+    )
     seed: int = Field(42, ge=0, description="seed of the split, apart from the seeds of the models")
 
 
@@ -208,7 +211,9 @@ class EvaluationSection(Section):
         0.5, ge=0, lt=1, description="least recall of any slice at the threshold for `tocsin ready`"
     )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind each interval")
-    baselines: tuple[Literal["majority", "stump", "logistic", "lightgbm", "tfidf", "rules"], ...] = Field(
+    baselines: tuple[
+        Literal["majority", "stump", "logistic", "lightgbm", "tfidf", "tfidf-svm", "rules", "ngrams"], ...
+    ] = Field(
         ("majority", "stump", "logistic", "lightgbm"), description="simpler models fitted on the same split"
     )
 
@@ -216,9 +221,9 @@ class EvaluationSection(Section):
 class ExportSection(Section):
     """How the model leaves PyTorch."""
 
-    ship: Literal["model", "logistic", "lightgbm", "average"] = Field(
+    ship: Literal["model", "logistic", "lightgbm", "ngrams", "average"] = Field(
         "model",
-        description="what is packaged: the model, a baseline, or the average of the model and LightGBM",
+        description="what is packaged: the model, a baseline, or the average of the model and LightGBM (texts: ngrams)",
     )
     parity: float = Field(
         1e-5, gt=0, le=1e-2, description="largest difference in probability between PyTorch and ONNX"

@@ -42,7 +42,7 @@ def fit_layout(first: Sequence[str], schema: Schema, wanted: str, labelled: bool
     ]
     if not sound:
         raise InputError(_explain(min(fits, key=lambda fit: len(_missing(fit, labelled))), schema, labelled))
-    best = max(sound, key=lambda fit: len(fit.layout.columns))
+    best = max(sound, key=_nearness)
     _refuse_doubt(best, sound)
     return best
 
@@ -87,7 +87,7 @@ def _missing(fit: Fit, labelled: bool) -> list[str]:
 
 
 def _refuse_doubt(best: Fit, sound: Sequence[Fit]) -> None:
-    rivals = [f.layout.name for f in sound if len(f.layout.columns) == len(best.layout.columns)]
+    rivals = [f.layout.name for f in sound if _nearness(f) == _nearness(best)]
     if len(rivals) > 1:
         raise InputError(f"fits the layouts {' and '.join(sorted(rivals))}: set `data.layout` to one of them")
     twice = [name for name, count in Counter(best.names).items() if count > 1]
@@ -95,6 +95,11 @@ def _refuse_doubt(best: Fit, sound: Sequence[Fit]) -> None:
     twice += [name for name, _, number in numbered if name in best.names and number.isdecimal()]
     if twice:
         raise InputError(f"column {twice[0]!r} is there more than once")
+
+
+def _nearness(fit: Fit) -> tuple[int, int]:
+    """Return how well a layout fits: first what is there of its label and denied columns, then how many it has."""
+    return -len(_missing(fit, labelled=True)), len(fit.layout.columns)
 
 
 def _explain(fit: Fit, schema: Schema, labelled: bool) -> str:

@@ -289,6 +289,8 @@ def _share_cluster(cluster: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _fold(name: str, ground: _Ground, sides: np.ndarray, test: np.ndarray, facts: dict[str, Any]) -> Fold:
+    thinned = _thin(ground, sides)
+    sides = np.where(thinned, LEFT_OUT, sides)
     train, valid = np.flatnonzero(sides == TRAIN), np.flatnonzero(sides == VALID)
     wanted = {
         "train": True,
@@ -310,11 +312,27 @@ def _fold(name: str, ground: _Ground, sides: np.ndarray, test: np.ndarray, facts
         "clusters": int(ground.cluster.max()) + 1,
         "largest_cluster": int(np.bincount(ground.cluster).max()),
         "scarce": _scarce(ground),
+        "thinned_out_of_train": int(thinned.sum()),
         "naive_overlap": _naive_overlap(ground),
         "overlap": _overlap(ground, np.concatenate([train, valid]), test),
         "test_fingerprint": content_fingerprint(last.take(test)) if len(test) else None,
         **facts,
     }, ground.likeness)  # fmt: skip
+
+
+def _thin(ground: _Ground, sides: np.ndarray) -> np.ndarray:
+    """Tell which training rows are too many of their class and source, bool [N]; contents and seed draw them."""
+    dataset, thinned = ground.dataset, np.zeros(len(sides), dtype=bool)
+    if ground.section.most is None:
+        return thinned
+    source = np.unique(dataset.facets.get("source", dataset.source).astype(str), return_inverse=True)[1]
+    train = np.flatnonzero(sides == TRAIN)
+    cell = (source * 3 + dataset.label + 1)[train]
+    order = np.lexsort((mix(row_keys(dataset.columns), ground.section.seed)[train], cell))
+    starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    thinned[train[order[rank >= ground.section.most]]] = True
+    return thinned
 
 
 def _size(ground: _Ground) -> str:

@@ -1,4 +1,6 @@
-"""Messages as arrays: tokens of subject and text, their number, and the shape of the message as numbers.
+"""Messages as arrays: tokens of subject and text, their number, letters, and the shape of the message as numbers.
+
+Subject and text are read as one, the subject in a line of its own before the text: in collections it stands there.
 
 Shapes: B rows, L places for tokens, S numbers of the shape.
 """
@@ -13,20 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tocsin.core.errors import InputError
 from tocsin.core.types import Arrays, Columns, Files, rows
 from tocsin.features.folding import ADDRESSES, LINKS, fold, strip_invisible, strip_markup
+from tocsin.features.letters import LETTERS, hide_letters, mark_letters
 from tocsin.features.pieces import BREAK, HIDDEN, Pieces, learn_pieces
 
 SETTINGS = "text.json"
 HEAD = 0.75
 """Share of the places that the beginning of a message gets where it is too long; its end gets the rest."""
 CHARACTERS_PER_TOKEN = 8
-SUBJECT_SHARE = 0.2
 WINDOW, WINDOWS = 8, 40
 """Tokens that `hide` hides at once, and how many times at most."""
 PASSAGE_WORDS, PASSAGES = 8, 40
 """Words of a passage, and how many passages evidence is looked for in."""
 SHAPE = (
     "characters", "links", "addresses", "digits", "longest_number", "capitals", "exclamations", "questions",
-    "currency", "lines", "not_ascii", "other_signs", "mean_word", "has_subject",
+    "currency", "lines", "not_ascii", "other_signs", "mean_word",
 )  # fmt: skip
 """The numbers of `shape`, counts as log(1 + n), shares of the characters in [0, 1]."""
 
@@ -42,6 +44,8 @@ class TextOptions(BaseModel):
 
     tokens: int = Field(256, ge=16, le=4096)
     vocabulary: int = Field(16_000, ge=300, le=200_000)
+    letters: int = Field(1024, ge=0, le=8192)
+    """0 leaves the array out."""
 
 
 class _Saved(BaseModel):
@@ -54,7 +58,7 @@ class _Saved(BaseModel):
 
 
 class TextEncoder:
-    """Columns `text`, and where they are there `subject` and `channel`, -> `tokens`, `length`, `shape`.
+    """Columns `text`, and where they are there `subject` and `channel`, -> `tokens`, `length`, `shape`, `letters`.
 
     `channel` only says whether the whole text is one link, whose letters are then kept.
     """
@@ -67,38 +71,45 @@ class TextEncoder:
     def fit(self, columns: Columns) -> Self:
         """Learn the vocabulary and the spread of the shape."""
         messages = list(_messages(columns))
-        folded = (part for subject, text, links in messages for part in self._fold(subject, text, links))
-        self.vocabulary = learn_pieces(folded, self.options.vocabulary)
-        shape = np.array([measure_shape(subject, text) for subject, text, _ in messages])
+        self.vocabulary = learn_pieces(
+            (self._fold(*message) for message in messages), self.options.vocabulary
+        )
+        shape = np.array([measure_shape(text) for text, _ in messages])
         self._mean, self._scale = shape.mean(axis=0), shape.std(axis=0) + 1e-6
         return self
 
     def encode(self, columns: Columns) -> Arrays:
-        """Return `tokens` int64 [B, L], 0 behind the end; `length` int64 [B]; `shape` float32 [B, S]."""
-        messages = list(_messages(columns))
-        tokens = np.zeros((len(messages), self.options.tokens), dtype=np.int64)
-        length = np.zeros(len(messages), dtype=np.int64)
-        for row, message in enumerate(messages):
-            ids = self.tokens(*message)
+        """Return `tokens` int64 [B, L], 0 behind the end; `length` int64 [B]; `shape` float32 [B, S].
+
+        And, unless the options leave it out, `letters` int32 [B, C].
+        """
+        folded = [self._fold(*message) for message in _messages(columns)]
+        tokens = np.zeros((len(folded), self.options.tokens), dtype=np.int64)
+        length = np.zeros(len(folded), dtype=np.int64)
+        for row, text in enumerate(folded):
+            ids = self._cut(text)
             tokens[row, : len(ids)], length[row] = ids, len(ids)
-        return {"tokens": tokens, "length": length, "shape": self.shape(columns)}
+        found = {"tokens": tokens, "length": length, "shape": self.shape(columns)}
+        return (
+            found | {LETTERS: mark_letters(folded, self.options.letters)} if self.options.letters else found
+        )
 
     def shape(self, columns: Columns) -> np.ndarray:
         """Return what the message looks like, float32 [B, S], about 0 with a spread of 1."""
-        found = [measure_shape(subject, text) for subject, text, _ in _messages(columns)]
+        found = [measure_shape(text) for text, _ in _messages(columns)]
         scaled = (np.array(found).reshape(-1, len(SHAPE)) - self._mean) / self._scale
         return np.clip(scaled, -5, 5).astype(np.float32)
 
-    def tokens(self, subject: str, text: str, links: bool = True) -> list[int]:
-        """Return 1 to L ids of one message: the subject, a break, the beginning and the end of the text."""
-        room = self.options.tokens
-        head, body = (self.vocabulary.tokens(part) for part in self._fold(subject, text, links))
-        head = head[: int(SUBJECT_SHARE * room)]
-        room -= len(head) + 1
-        if len(body) > room:
+    def tokens(self, text: str, links: bool = True) -> list[int]:
+        """Return 1 to L ids of one message: a break, the beginning and the end of the text."""
+        return self._cut(self._fold(text, links))
+
+    def _cut(self, folded: str) -> list[int]:
+        ids, room = self.vocabulary.tokens(folded), self.options.tokens - 1
+        if len(ids) > room:
             start = int(HEAD * room)
-            body = body[:start] + body[len(body) - (room - start) :]
-        return [*head, BREAK, *body]
+            ids = ids[:start] + ids[len(ids) - (room - start) :]
+        return [BREAK, *ids]
 
     def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
         """Return the shape: what simple models see without reading."""
@@ -106,7 +117,7 @@ class TextEncoder:
 
     def texts(self, columns: Columns) -> list[str]:
         """Return subject and text of each row as one text, as it was written: for baselines that read."""
-        return [f"{subject}\n{text}" if subject else text for subject, text, _ in _messages(columns)]
+        return [text for text, _ in _messages(columns)]
 
     def hide(self, arrays: Arrays) -> Iterable[tuple[str, Arrays]]:
         """Yield (window, arrays with its tokens hidden) for one row; a long row has wider windows."""
@@ -116,7 +127,10 @@ class TextEncoder:
             stop = min(start + width, length)
             tokens = arrays["tokens"].copy()
             tokens[0, start:stop] = HIDDEN
-            yield f"tokens[{start}:{stop}]", {**arrays, "tokens": tokens}
+            hidden = {"tokens": tokens}
+            if LETTERS in arrays:
+                hidden[LETTERS] = hide_letters(arrays[LETTERS], start / length, stop / length)
+            yield f"tokens[{start}:{stop}]", {**arrays, **hidden}
 
     def hide_passages(self, columns: Columns) -> Iterator[tuple[str, Arrays]]:
         """Yield (`field[start:stop]` in characters, arrays without it) for the passages of one row."""
@@ -158,9 +172,8 @@ class TextEncoder:
         encoder._mean, encoder._scale = np.array(saved.mean), np.array(saved.scale)
         return encoder
 
-    def _fold(self, subject: str, text: str, links: bool) -> tuple[str, str]:
-        most = CHARACTERS_PER_TOKEN * self.options.tokens
-        return fold(_shorten(subject, most // 4), links), fold(_shorten(text, most), links)
+    def _fold(self, text: str, links: bool) -> str:
+        return fold(_shorten(text, CHARACTERS_PER_TOKEN * self.options.tokens), links)
 
 
 def passages(text: str) -> Iterator[tuple[int, int]]:
@@ -189,12 +202,12 @@ def _words(text: str) -> Iterator[tuple[int, int]]:
             yield start, min(start + step, match.end())
 
 
-def _messages(columns: Columns) -> Iterator[tuple[str, str, bool]]:
-    """Yield (subject, text, whether links are shapes) of every row."""
+def _messages(columns: Columns) -> Iterator[tuple[str, bool]]:
+    """Yield (subject and text as one, whether links are shapes) of every row."""
     nothing = [None] * rows(columns)
     parts: list[Any] = [columns.get(name, nothing) for name in ("subject", "text", "channel")]
     for subject, text, channel in zip(*parts, strict=True):
-        yield subject or "", text or "", channel != "url"
+        yield "\n".join(filter(None, (subject, text))), channel != "url"
 
 
 def _shorten(text: str, most: int) -> str:
@@ -207,7 +220,7 @@ def _shorten(text: str, most: int) -> str:
     return text[: int(HEAD * most)] + " " + text[len(text) - (most - int(HEAD * most)) :]
 
 
-def measure_shape(subject: str, text: str) -> tuple[float, ...]:
+def measure_shape(text: str) -> tuple[float, ...]:
     """Return the numbers of SHAPE, not scaled."""
     text = _shorten(text, 8192)
     links, numbers = LINKS.findall(text), _NUMBER.findall(text)
@@ -235,5 +248,4 @@ def measure_shape(subject: str, text: str) -> tuple[float, ...]:
         0.0 if text.isascii() else 1 - sum(map(str.isascii, text)) / size,
         sum(not (c.isalnum() or c.isspace()) for c in text) / size,
         log[8],
-        float(bool(subject)),
     )

@@ -19,7 +19,9 @@ from tocsin.core.errors import InputError
 BINS = 15
 FALSE_POSITIVE_RATES: Mapping[str, float] = {"recall_at_fpr_0.01": 0.01, "recall_at_fpr_0.001": 0.001}
 THRESHOLDED = ("accuracy", "precision", "recall", "f1", "f1_macro", "false_positive_rate")
-METRICS = (*THRESHOLDED, "roc_auc", "pr_auc", *FALSE_POSITIVE_RATES, "brier", "ece")
+EVEN = "f1_macro_even"
+"""Macro-F1 where the probability itself decides, at 0.5: what others report, whatever the threshold here."""
+METRICS = (*THRESHOLDED, EVEN, "roc_auc", "pr_auc", *FALSE_POSITIVE_RATES, "brier", "ece")
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,17 @@ def measure(judged: Judged, counts: np.ndarray | None = None) -> dict[str, float
     counts: [N] how often each row counts; None counts each once.
     """
     weights = np.ones(len(judged.truth)) if counts is None else counts.astype(np.float64)
-    return _thresholded(judged, weights) | _ranked(judged, weights) | _calibrated(judged, weights)
+    even = _thresholded(2 * judged.truth + (judged.probability >= 0.5), weights)["f1_macro"]
+    found = _thresholded(judged.cell, weights) | {EVEN: even}
+    return found | _ranked(judged, weights) | _calibrated(judged, weights)
 
 
 def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole > 0 else float("nan")
 
 
-def _thresholded(judged: Judged, weights_N: np.ndarray) -> dict[str, float]:
-    tn, fp, fn, tp = np.bincount(judged.cell, weights_N, minlength=4)
+def _thresholded(cell_N: np.ndarray, weights_N: np.ndarray) -> dict[str, float]:
+    tn, fp, fn, tp = np.bincount(cell_N, weights_N, minlength=4)
     f1, f1_negative = _share(2 * tp, 2 * tp + fp + fn), _share(2 * tn, 2 * tn + fp + fn)
     return {
         "accuracy": _share(tp + tn, tn + fp + fn + tp),

@@ -16,7 +16,12 @@ from tocsin.core.types import Arrays
 OPSET, ML_OPSET, IR = 20, 5, 10
 ROWS = "rows"
 ML = "ai.onnx.ml"
-KINDS = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "float64": TensorProto.DOUBLE}
+KINDS = {
+    "float32": TensorProto.FLOAT,
+    "float64": TensorProto.DOUBLE,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+}
 LOGIT = "logit"
 
 

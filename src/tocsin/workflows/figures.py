@@ -33,6 +33,7 @@ METRIC_WORDS = {
     "recall": "recall",
     "f1": "F1",
     "f1_macro": "macro F1",
+    "f1_macro_even": "macro F1 at 0.5",
     "brier": "Brier",
     "ece": "ECE",
     "ece_debiased": "ECE, debiased",

@@ -4,39 +4,53 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tocsin.audit.baselines import Baseline, fit_baselines
-from tocsin.audit.readers import READERS, Reader, fit_reader
+from tocsin.audit.ngrams import NGRAMS, GramModel, fit_ngrams
+from tocsin.audit.readers import READERS, Reader, fit_readers
 from tocsin.core.detector import TextReader
 from tocsin.core.errors import InputError
 from tocsin.engine.task import Part
 from tocsin.metrics.comparison import Scores
 from tocsin.workflows.members import Member, Parts, augmented_rows
-from tocsin.workflows.shipping import AVERAGE, BOOSTED, NEEDED
+from tocsin.workflows.shipping import AVERAGE, BOOSTED, Shippable, needed
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """The fitted baselines: those that read flat features, and those that read texts."""
+    """The fitted baselines: those that read flat features, texts, or the letters of the arrays."""
 
     tables: Mapping[str, Baseline] = field(default_factory=dict)
     readers: Mapping[str, Reader] = field(default_factory=dict)
+    grams: Mapping[str, GramModel] = field(default_factory=dict)
+
+    @property
+    def shippable(self) -> Shippable:
+        """Return what can be made a graph of."""
+        return {**self.tables, **self.grams}
 
 
 def fit_ladder(member: Member, tell: Callable[[str], None]) -> Ladder:
     """Fit the baselines that the recipe reports or ships, and LightGBM once more on the rows as they were augmented."""
     recipe, parts, seed = member.job.recipe, member.parts, member.job.seed
-    names = list(dict.fromkeys([*recipe.evaluation.baselines, *NEEDED[recipe.export.ship]]))
+    wanted = needed(recipe.export.ship, parts.train.arrays)
+    names = list(dict.fromkeys([*recipe.evaluation.baselines, *wanted]))
     if not names:
         return Ladder()
     tell(f"baselines: {', '.join(names)}")
     train, valid = (parts.encoder.flatten(part.arrays) for part in (parts.train, parts.valid))
     held_out = (valid, parts.valid.label)
-    tables = [name for name in names if name not in READERS]
+    tables = [name for name in names if name not in READERS and name != NGRAMS]
     fitted = fit_baselines(tables, (train, parts.train.label), held_out, seed)
     augmented = augmented_rows(member.stage) if BOOSTED in names else None
     if augmented is not None:
         rows = (parts.encoder.flatten(augmented[0]), augmented[1])
         fitted[f"{BOOSTED}, augmented"] = fit_baselines([BOOSTED], rows, held_out, seed)[BOOSTED]
-    return Ladder(fitted, _fit_readers([name for name in names if name in READERS], parts, seed))
+    readers = _fit_readers([name for name in names if name in READERS], parts, seed)
+    return Ladder(fitted, readers, {NGRAMS: _fit_grams(parts, seed)} if NGRAMS in names else {})
+
+
+def _fit_grams(parts: Parts, seed: int) -> GramModel:
+    train, valid = ((part.arrays, part.label) for part in (parts.train, parts.valid))
+    return fit_ngrams(train, valid, seed)
 
 
 def _fit_readers(names: Sequence[str], parts: Parts, seed: int) -> dict[str, Reader]:
@@ -44,7 +58,7 @@ def _fit_readers(names: Sequence[str], parts: Parts, seed: int) -> dict[str, Rea
     if not names:
         return {}
     texts = _texts(parts, parts.train)
-    return {name: fit_reader(name, texts, parts.train.label, seed) for name in names}
+    return fit_readers(names, texts, parts.train.label, seed)
 
 
 def _texts(parts: Parts, part: Part) -> list[str]:
@@ -58,13 +72,19 @@ def score_all(members: Mapping[str, Member], first: Member, ladder: Ladder) -> d
     ordered = sorted(members.items(), key=lambda item: item[1] is not first)
     scores = {name: _member_scores(member, ladder) for name, member in ordered}
     others = {name: baseline for name, baseline in ladder.tables.items() if name not in members}
-    return scores | _table_scores(first.parts, others) | _reader_scores(first.parts, ladder.readers)
+    grams = {name: model for name, model in ladder.grams.items() if name not in members}
+    read = _reader_scores(first.parts, ladder.readers) | _gram_scores(first.parts, grams)
+    return scores | _table_scores(first.parts, others) | read
 
 
 def _member_scores(member: Member, ladder: Ladder) -> Scores:
     """Score what was exported; a shipped baseline stays a baseline."""
     is_baseline = member.model is None
-    made = f"{ladder.tables[member.job.name].description}, exported" if is_baseline else _parameters(member)
+    made = (
+        f"{ladder.shippable[member.job.name].description}, exported"
+        if is_baseline
+        else _parameters(member, ladder)
+    )
     return Scores(
         member.probability(member.valid),
         member.probability(member.test),
@@ -74,9 +94,18 @@ def _member_scores(member: Member, ladder: Ladder) -> Scores:
     )
 
 
-def _parameters(member: Member) -> str:
+def _parameters(member: Member, ladder: Ladder) -> str:
     count = sum(p.numel() for p in member.model.parameters()) if member.model is not None else 0
-    return f"{count:,} parameters" + (" and LightGBM, averaged" if member.job.name == AVERAGE else "")
+    other = NGRAMS if ladder.grams else "LightGBM"
+    return f"{count:,} parameters" + (f" and {other}, averaged" if member.job.name == AVERAGE else "")
+
+
+def _gram_scores(parts: Parts, models: Mapping[str, GramModel]) -> dict[str, Scores]:
+    valid, test = parts.valid.arrays, parts.test.arrays
+    return {
+        name: Scores(m.predict(valid), m.predict(test), "baseline", m.description, m.seconds)
+        for name, m in models.items()
+    }
 
 
 def _table_scores(parts: Parts, baselines: Mapping[str, Baseline]) -> dict[str, Scores]:

@@ -16,6 +16,7 @@ from tocsin.core.provenance import Origin, Scoring
 from tocsin.metrics.comparison import CATEGORY, NOVELTY, conclude
 from tocsin.metrics.evaluation import BinaryEvaluation, Estimate, EvaluationReport
 from tocsin.metrics.recommendation import recommend_simpler
+from tocsin.workflows.facet_figures import draw_by_facet
 from tocsin.workflows.figures import (
     METRIC_WORDS,
     draw_comparison,
@@ -70,7 +71,8 @@ def _figures(models: Mapping[str, BinaryEvaluation], primary: BinaryEvaluation) 
         "reliability": draw_reliability(models),
         "slices": draw_slices(primary.slices),
     }
-    return {name: figure for name, figure in found.items() if figure is not None}
+    drawn = {name: figure for name, figure in found.items() if figure is not None}
+    return drawn | draw_by_facet(primary.slices)
 
 
 def _write_page(folder: Path, template: str, figures: Mapping[str, Figure], facts: Mapping[str, Any]) -> Path:
@@ -138,8 +140,9 @@ def _write_named(
     write_json(folder / "metrics.json", named | {"auc": auc, "confusion_matrix": matrix} | origin)
     slices: dict[str, dict[str, Any]] = {}
     for line in evaluation.slices:
-        found = {"rows": line.rows, "accuracy": line.accuracy, "precision": line.precision}
-        slices.setdefault(line.by, {})[line.name] = found | {"recall": line.recall.value, "f1": line.f1}
+        shares = {name: getattr(line, name) for name in ("accuracy", "precision", "f1", "roc_auc", "pr_auc")}
+        found = {"rows": line.rows, "recall": line.recall.value, "confusion_matrix": line.confusion.matrix()}
+        slices.setdefault(line.by, {})[line.name] = found | shares
     content = {"timestamp": moment.isoformat(), "model": name, "overall": overall, "slices": slices}
     write_json(folder / f"evaluation_report_{moment:%Y%m%dT%H%M%SZ}.json", content | origin)
 

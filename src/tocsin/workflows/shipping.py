@@ -8,33 +8,38 @@ import numpy as np
 from scipy.special import expit
 
 from tocsin.audit.baselines import Baseline
+from tocsin.audit.ngrams import NGRAMS, GramModel
 from tocsin.core.detector import Encoder
 from tocsin.core.durable import write_bytes
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.flat import FlatEncoder
 from tocsin.core.recipe import Recipe
 from tocsin.core.types import Arrays, rows, take
+from tocsin.features.letters import LETTERS
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.nn.export import open_session, sized
 from tocsin.nn.graphs import Graph, add_matrix, average_models, build_model
 from tocsin.nn.linear import add_additive
+from tocsin.nn.ngrams import add_ngrams
 from tocsin.nn.trees import add_trees
 from tocsin.workflows.members import Member, Parts, score
 
 Tell = Callable[[str], None]
+Predict = Callable[[Arrays], np.ndarray]
 MODEL, AVERAGE, BOOSTED, LINEAR = "model", "average", "lightgbm", "logistic"
-NEEDED: Mapping[str, tuple[str, ...]] = {
-    MODEL: (),
-    BOOSTED: (BOOSTED,),
-    LINEAR: (LINEAR,),
-    AVERAGE: (BOOSTED,),
-}
-"""`export.ship` -> the baselines that it is made of."""
+Shippable = Mapping[str, Baseline | GramModel]
 CHECKED = 4096
 """Rows on which an exported model is held to its library."""
 
 
-def choose_shipped(network: Member, baselines: Mapping[str, Baseline], tell: Tell) -> Member:
+def needed(ship: str, arrays: Arrays) -> tuple[str, ...]:
+    """Return the baselines that `export.ship` is made of; the average of a model of texts is that with `ngrams`."""
+    if ship == AVERAGE:
+        return (NGRAMS,) if LETTERS in arrays else (BOOSTED,)
+    return () if ship == MODEL else (ship,)
+
+
+def choose_shipped(network: Member, baselines: Shippable, tell: Tell) -> Member:
     """Return the member that is to be packaged: the network, or what the recipe ships in its place.
 
     Errors: InputError where the encoder's arrays cannot be flattened in a graph, CheckFailed where the exported
@@ -44,13 +49,27 @@ def choose_shipped(network: Member, baselines: Mapping[str, Baseline], tell: Tel
     if wanted == MODEL:
         return network
     tell(f"export: {wanted} is shipped in place of {network.job.name}")
-    (name,) = NEEDED[wanted]
-    baseline = _export_baseline(network, baselines[name])
+    (name,) = needed(wanted, network.parts.train.arrays)
+    found = baselines[name]
+    baseline = (
+        _export_grams(network, found) if isinstance(found, GramModel) else _export_baseline(network, found)
+    )
     return _average(network, baseline) if wanted == AVERAGE else baseline
 
 
-def check_shippable(recipe: Recipe[Any], encoder: Encoder) -> FlatEncoder:
-    """Return the encoder as one that a graph can follow; InputError, best raised before training, if it is none."""
+def check_shippable(recipe: Recipe[Any], encoder: Encoder, arrays: Arrays) -> None:
+    """Raise InputError, best before training, where a graph cannot follow what `export.ship` needs."""
+    for name in needed(recipe.export.ship, arrays):
+        if name == NGRAMS and LETTERS not in arrays:
+            raise InputError(
+                f"export.ship: {NGRAMS} reads letters, and the arrays of {recipe.detector} hold none"
+            )
+        if name != NGRAMS:
+            _flat_encoder(recipe, encoder)
+
+
+def _flat_encoder(recipe: Recipe[Any], encoder: Encoder) -> FlatEncoder:
+    """Return the encoder as one that a graph can follow; InputError if it is none."""
     if not isinstance(encoder, FlatEncoder):
         raise InputError(
             f"export.ship: {recipe.export.ship}: the arrays of {recipe.detector} cannot be flattened in a graph, so"
@@ -62,15 +81,30 @@ def check_shippable(recipe: Recipe[Any], encoder: Encoder) -> FlatEncoder:
 def _export_baseline(network: Member, baseline: Baseline) -> Member:
     """Return a member that is a baseline: one logit, and no kinds, since baselines tell none."""
     parts = network.parts
-    encoder = check_shippable(network.job.recipe, parts.encoder)
+    encoder = _flat_encoder(network.job.recipe, parts.encoder)
     graph = Graph(baseline.name)
     matrix = add_matrix(graph, encoder.flat_parts())
-    logit = _add(graph, matrix, baseline, parts)
-    onnx = build_model(graph, parts.valid.arrays, logit)
-    gaps = _compare(onnx, baseline, network)
-    job = replace(network.job, name=baseline.name, folder=network.job.folder.parent / baseline.name)
-    known = replace(network, job=job, parts=replace(parts, categories=()), model=None, parity=gaps, int8=None)
-    return _rescore(known, onnx, baseline.seconds)
+    onnx = build_model(graph, parts.valid.arrays, _add(graph, matrix, baseline, parts))
+    gaps = _compare(
+        onnx, lambda arrays: baseline.predict(parts.encoder.flatten(arrays)[0]), baseline.name, network
+    )
+    return _stand_in(network, baseline.name, onnx, (gaps, baseline.seconds))
+
+
+def _export_grams(network: Member, grams: GramModel) -> Member:
+    """Return a member that is the linear model of n-grams."""
+    graph, arrays = Graph(NGRAMS), network.parts.valid.arrays
+    logit = add_ngrams(graph, LETTERS, arrays[LETTERS].shape[1], grams.weights, grams.bias)
+    onnx = build_model(graph, arrays, logit)
+    return _stand_in(network, NGRAMS, onnx, (_compare(onnx, grams.predict, NGRAMS, network), grams.seconds))
+
+
+def _stand_in(network: Member, name: str, onnx: bytes, made: tuple[dict[str, float], float]) -> Member:
+    """Put an exported baseline in the network's place; `made`: its gaps to the library, and seconds."""
+    job = replace(network.job, name=name, folder=network.job.folder.parent / name)
+    parts = replace(network.parts, categories=())
+    known = replace(network, job=job, parts=parts, model=None, parity=made[0], int8=None)
+    return _rescore(known, onnx, made[1])
 
 
 def _add(graph: Graph, matrix: str, baseline: Baseline, parts: Parts) -> str:
@@ -81,7 +115,7 @@ def _add(graph: Graph, matrix: str, baseline: Baseline, parts: Parts) -> str:
     return add_additive(graph, matrix, baseline.model.decision_function, flags, int(largest) + 2)
 
 
-def _compare(onnx: bytes, baseline: Baseline, network: Member) -> dict[str, float]:
+def _compare(onnx: bytes, predict: Predict, name: str, network: Member) -> dict[str, float]:
     """Return rows of a batch -> largest difference in probability between the graph and the library."""
     parts, allowed = network.parts, network.job.recipe.export.parity
     total = len(parts.train)
@@ -90,13 +124,13 @@ def _compare(onnx: bytes, baseline: Baseline, network: Member) -> dict[str, floa
     session = open_session(onnx)
 
     def gap(arrays: Arrays) -> float:
-        wanted = baseline.predict(parts.encoder.flatten(arrays)[0])
-        return float(np.abs(expit(score(session, arrays)["logit"].astype(np.float64)) - wanted).max())
+        found = expit(score(session, arrays)["logit"].astype(np.float64))
+        return float(np.abs(found - predict(arrays)).max())
 
     gaps = {str(size): gap(arrays) for size, arrays in batches.items()}
     if not max(gaps.values()) <= allowed:
         raise CheckFailed(
-            f"{baseline.name} as ONNX differs from its library by {max(gaps.values()):.2e} in probability;"
+            f"{name} as ONNX differs from its library by {max(gaps.values()):.2e} in probability;"
             f" {allowed:.0e} is allowed"
         )
     return gaps

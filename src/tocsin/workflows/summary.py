@@ -7,7 +7,16 @@ from tocsin.metrics.evaluation import Estimate, EvaluationReport, ModelEvaluatio
 
 COLUMNS = {"ROC-AUC": "roc_auc", "recall": "recall", "false positives": "false_positive_rate"}
 """What fits beside a name on a screen of 80 columns; the report has the rest."""
-METRICS = ("roc_auc", "pr_auc", "f1", "f1_macro", "recall", "false_positive_rate", "recall_at_fpr_0.01")
+METRICS = (
+    "roc_auc",
+    "pr_auc",
+    "f1",
+    "f1_macro",
+    "f1_macro_even",
+    "recall",
+    "false_positive_rate",
+    "recall_at_fpr_0.01",
+)
 
 
 def summarise(fold: str, seed: int, evaluation: EvaluationReport) -> dict[str, Any]:

@@ -147,10 +147,10 @@ def _run(prepared: Prepared, fold: Fold, job: Job, options: TrainOptions, tell: 
     write_json(job.folder / "split.json", {"fingerprint": fold.fingerprint, "facts": fold.facts})
     parts = encode_parts(prepared, fold, job.recipe)
     if job.recipe.export.ship != MODEL:
-        check_shippable(job.recipe, parts.encoder)
+        check_shippable(job.recipe, parts.encoder, parts.train.arrays)
     members = fit_members(prepared, fold, parts, job, options.variants, tell)
     ladder = fit_ladder(members[job.name], tell)
-    shipped = choose_shipped(members[job.name], ladder.tables, tell)
+    shipped = choose_shipped(members[job.name], ladder.shippable, tell)
     members, job = {**members, shipped.job.name: shipped}, replace(job, name=shipped.job.name)
     evaluation = judge_members(prepared, fold, members, job, ladder)
     write_json(job.folder / "evaluation.json", evaluation)

@@ -46,7 +46,7 @@ def test_no_single_token_or_link_gives_it_away(dataset, texts):
 
 def test_neither_length_nor_shape_nor_metadata_does(dataset, texts):
     half = len(texts) // 2
-    shape = np.array([measure_shape("", text) for text in texts])
+    shape = np.array([measure_shape(text) for text in texts])
     names = ("language", "channel", "source")
     metadata = np.stack([np.unique(dataset.facets[n], return_inverse=True)[1] for n in names], axis=1)
     for features in (shape, metadata, shape[:, :1]):

@@ -49,6 +49,27 @@ def test_the_strict_truth_leaves_out_what_nobody_knows(tmp_path: Path) -> None:
     assert data.category.tolist() == ["", "", "phishing"]
 
 
+def test_originals_leave_out_what_a_machine_translated(tmp_path: Path) -> None:
+    path = collection(tmp_path)
+    rows = pl.read_parquet(path)
+    origin = pl.Series(
+        "text_origin", ["original", "machine_translated", "original", "preprocessed", "original"]
+    )
+    rows.with_columns(origin).write_parquet(path)
+    data = read([path], SCHEMA, Reading(layout="messages_original"))
+    assert data.columns["text"].tolist() == ["hello", "verify", "verify now"]
+    assert dict(data.repairs)["left out: a machine translation"] == 1
+
+
+@pytest.mark.parametrize("header", ["text,subject,language,channel,label,source", "text,language,channel"])
+def test_ones_own_messages_are_known_without_their_labels(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        f"{header}\n" + ",".join("x" if n != "channel" else "url" for n in header.split(",")) + "\n"
+    )
+    assert len(read([path], SCHEMA, Reading(labelled=False))) == 1
+
+
 def test_which_truth_must_be_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.layout"):
         read([collection(tmp_path)], SCHEMA)

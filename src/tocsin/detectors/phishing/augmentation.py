@@ -23,6 +23,7 @@ from tocsin.detectors.phishing.disguise import disguise
 from tocsin.detectors.phishing.model import POOL
 from tocsin.engine.batch import Batch
 from tocsin.engine.task import Part
+from tocsin.features.letters import LETTERS
 from tocsin.features.pieces import FIRST_BYTE, FIRST_PIECE, HIDDEN, INNER, Pieces
 from tocsin.features.text import TextEncoder
 from tocsin.nn.losses import loss_terms
@@ -131,7 +132,8 @@ def letter_pieces(vocabulary: Pieces) -> np.ndarray:
 def trim(arrays: Arrays) -> Arrays:
     """Cut tokens at the longest row, rounded up to whole places of the LSTM."""
     most = POOL * math.ceil(arrays["length"].max(initial=1) / POOL)
-    return {**arrays, "tokens": np.ascontiguousarray(arrays["tokens"][:, :most])}
+    unread = {LETTERS: arrays[LETTERS][:, :1]} if LETTERS in arrays else {}
+    return {**arrays, "tokens": np.ascontiguousarray(arrays["tokens"][:, :most]), **unread}
 
 
 def cells(part: Part, balance: str) -> list[list[np.ndarray]] | None:

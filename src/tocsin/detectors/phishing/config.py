@@ -19,6 +19,9 @@ class PhishingConfig(BaseModel):
         256, ge=16, le=4096, multiple_of=4, description="tokens read of a message: its beginning and its end"
     )
     vocabulary: int = Field(16_000, ge=300, le=200_000, description="pieces and bytes; nothing is unknown")
+    letters: int = Field(
+        1024, ge=0, le=8192, description="letters that the linear model of n-grams reads; 0 leaves it out"
+    )
     width: int = Field(96, ge=8, le=1024, description="width D of a token's vector")
     filters: int = Field(64, ge=4, le=1024, description="convolution filters of each width")
     kernels: tuple[Annotated[int, Field(ge=1, le=15)], ...] = Field(

@@ -10,4 +10,6 @@ from tocsin.features.text import TextEncoder, TextOptions
 def make_encoder(config: BaseModel, _schema: Schema) -> TextEncoder:
     """Return the encoder that the `model:` section asks for, not fitted yet."""
     assert isinstance(config, PhishingConfig)
-    return TextEncoder(TextOptions(tokens=config.tokens, vocabulary=config.vocabulary))
+    return TextEncoder(
+        TextOptions(tokens=config.tokens, vocabulary=config.vocabulary, letters=config.letters)
+    )

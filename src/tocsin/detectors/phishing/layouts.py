@@ -60,6 +60,12 @@ def skip_links(row: Row) -> str | None:
     return "a bare link, not a message" if row.get("channel") == "url" else None
 
 
+def skip_translated(row: Row) -> str | None:
+    """Leave out bare links, and machine translations: what they translate stands in other sources."""
+    is_translated = row.get("text_origin") == "machine_translated"
+    return skip_links(row) or ("a machine translation" if is_translated else None)
+
+
 def skip_undecided(row: Row) -> str | None:
     """Leave out bare links, and rows whose strict truth nobody knows."""
     unknown = row.get("is_phishing_strict", 0) is None
@@ -128,4 +134,14 @@ STRICT = Layout(
     skip=skip_undecided,
 )
 
-LAYOUTS = (OWN, MESSAGES, STRICT)
+ORIGINAL = Layout(
+    name="messages_original",
+    columns=_COLUMNS,
+    record=record,
+    label=loose_label,
+    denied=_DENIED,
+    facets={**_FACETS, "split": "split"},
+    skip=skip_translated,
+)
+
+LAYOUTS = (OWN, MESSAGES, STRICT, ORIGINAL)

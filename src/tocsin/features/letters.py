@@ -1,0 +1,89 @@
+"""Letters of a text for a model of character n-grams: each letter with marks of which n-grams from it are new.
+
+An n-gram counts once in a text, however often it is in it: a linear model of presence is as good as one of TF-IDF
+(docs/log.md), and a graph can add it up without sorting. Bucket numbers are computed here and, in the same steps, by
+`nn/ngrams.py` inside the shipped graph.
+
+Shapes: B texts, C places for letters, G n-grams of all texts.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+LETTERS = "letters"
+"""Name of the array: int32 [B, C], code point + CODES * marks; bit n - 1 of the marks is that of the n-gram."""
+LONGEST = 6
+"""Letters of the longest n-gram; the shortest has one."""
+CODES = 1 << 21
+"""More than any code point."""
+PRIME, FACTOR = 2_147_483_647, 1_000_003_393
+BUCKETS = 1 << 21
+SALTS = (1_597_334_677, 625_341_585, 461_845_907, 1_540_483_477, 668_265_263, 374_761_393)
+"""One odd factor for each length, so that n-grams of unlike lengths fall into unlike buckets."""
+HEAD = 0.75
+"""Share of the places that the beginning of a long text gets; its end gets the rest."""
+CHUNK = 2_000
+
+
+def mark_letters(texts: Sequence[str], places: int) -> np.ndarray:
+    """Return int32 [B, C]: the letters of each text between two spaces, cut in the middle where it is too long."""
+    found = np.zeros((len(texts), places), dtype=np.int32)
+    for start in range(0, len(texts), CHUNK):
+        _mark(texts[start : start + CHUNK], found[start : start + CHUNK])
+    return found
+
+
+def _mark(texts: Sequence[str], out_BC: np.ndarray) -> None:
+    places = out_BC.shape[1]
+    framed = [f" {_shorten(text, places - 2)} " for text in texts]
+    size = np.array([len(text) for text in framed])
+    code_G = np.frombuffer("".join(framed).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.int64)
+    row_G = np.repeat(np.arange(len(texts)), size)
+    column_G = np.arange(len(code_G)) - np.repeat(np.cumsum(size) - size, size)
+    marks_G = np.zeros(len(code_G), dtype=np.int64)
+    for length, hash_G in _hashes(code_G):
+        whole = np.flatnonzero(column_G + length <= size[row_G])
+        key = row_G[whole] * PRIME + hash_G[whole]
+        first = whole[np.unique(key, return_index=True)[1]]
+        marks_G[first] |= 1 << (length - 1)
+    out_BC[row_G, column_G] = code_G + CODES * marks_G
+
+
+def _hashes(code_G: np.ndarray) -> "list[tuple[int, np.ndarray]]":
+    """Return (length, hash of the n-gram that begins at each place); what lies behind the end counts as 0."""
+    hash_G, found = np.zeros_like(code_G), []
+    for length in range(1, LONGEST + 1):
+        ahead_G = np.zeros_like(code_G)
+        ahead_G[..., : max(code_G.shape[-1] - length + 1, 0)] = code_G[..., length - 1 :]
+        hash_G = (hash_G * FACTOR + ahead_G + 1) % PRIME
+        found.append((length, hash_G))
+    return found
+
+
+def find_buckets(letters_BC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (row, bucket) of every n-gram that counts, int64 [G] each, rows rising."""
+    code_BC, marks_BC = letters_BC % CODES, letters_BC // CODES
+    rows, buckets = [], []
+    for (length, hash_BC), salt in zip(_hashes(code_BC.astype(np.int64)), SALTS, strict=True):
+        row, column = np.nonzero(marks_BC >> (length - 1) & 1)
+        rows.append(row)
+        buckets.append(hash_BC[row, column] * salt % PRIME % BUCKETS)
+    row_G = np.concatenate(rows)
+    order = np.argsort(row_G, kind="stable")
+    return row_G[order], np.concatenate(buckets)[order]
+
+
+def hide_letters(letters_BC: np.ndarray, start: float, stop: float) -> np.ndarray:
+    """Return the letters without those from `start` to `stop`, shares of each text, nor n-grams that reach there."""
+    length_B1 = (letters_BC > 0).sum(axis=1, keepdims=True)
+    place_BC = np.arange(letters_BC.shape[1])[None] / np.maximum(length_B1, 1)
+    reach = (LONGEST - 1) / np.maximum(length_B1, 1)
+    return np.where((place_BC >= start - reach) & (place_BC < stop), letters_BC % CODES, letters_BC)
+
+
+def _shorten(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    head = int(HEAD * most)
+    return text[:head] + " " + text[len(text) - (most - head - 1) :]
