@@ -205,7 +205,9 @@ def test_numbers_are_exact_over_several_processes_and_their_deaths(sealed: Path)
         with ThreadPoolExecutor(8) as pool:
             again = list(pool.map(post, range(40)))
         total = metric(server, "tocsin_predictions_total")
-        eventually(lambda: abs(metric(server, "tocsin_engine_heartbeat_timestamp_seconds") - time.time()) < 10)
+        eventually(
+            lambda: abs(metric(server, "tocsin_engine_heartbeat_timestamp_seconds") - time.time()) < 10
+        )
         assert server.end() == 0
     assert counted == 3 * answers.count(200)
     assert total == counted + 3 * again.count(200)

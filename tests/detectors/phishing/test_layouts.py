@@ -122,7 +122,9 @@ def test_a_language_that_nobody_stated_is_identified_to_report_by_and_filters_no
     }
     path = tmp_path / "mine.csv"
     rows = [{"text": text, "label": i % 2, "language": ""} for i, text in enumerate(texts)]
-    rows.append({"text": "Dear customer, please confirm the number of your account", "label": 0, "language": "xx"})
+    rows.append(
+        {"text": "Dear customer, please confirm the number of your account", "label": 0, "language": "xx"}
+    )
     pl.DataFrame(rows).write_csv(path)
     for stated in (True, False):
         if not stated:
