@@ -14,8 +14,9 @@ from typing import Any
 
 from tocsin.core.durable import write_text
 from tocsin.core.errors import TocsinError
-from tocsin.core.plugins import load_detector, resolve
+from tocsin.core.plugins import load_detector
 from tocsin.workflows.audit import audit_recipe
+from tocsin.workflows.made import make_data
 from tocsin.workflows.stores import Source, make_key_files
 from tocsin.workflows.train import TrainOptions, train_recipe
 from tocsin.workflows.verify import verify_artifact
@@ -64,13 +65,6 @@ def run_demo(detector: str, output: Path, seed: int, tell: Tell) -> DemoResult:
         "tocsin ready runs/my-recipe/seed_42/artifact",
     )
     return DemoResult(run.report, run.artifact, request, answer, commands)
-
-
-def make_data(detector: str, output: Path, seed: int) -> Path:
-    """Write the detector's made data into a folder and return the file."""
-    output.mkdir(parents=True, exist_ok=True)
-    data: Path = resolve(load_detector(detector).demo)(output, seed)  # type: ignore[operator]
-    return data
 
 
 def _keys(output: Path) -> tuple[Path, Path]:
