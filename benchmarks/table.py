@@ -41,5 +41,5 @@ def _machine(name: str) -> list[str]:
     packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "onnxruntime", "numpy"))
     return [
         f"`python -m benchmarks.{name}`, {datetime.now(UTC):%Y-%m-%d}, commit {state}",
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}",
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {packages}",
     ]
