@@ -57,10 +57,12 @@ def section(report: EvaluationReport) -> str:
     origin, rows = report.provenance, report.split["rows"]
     body = table(["model", *COLUMNS], (line(n, m) for n, m in report.models.items()))
     said = "".join(f"- {sentence}\n" for sentence in conclude(report))
+    sure = report.models[report.primary].operating_point.confidence
+    threshold = "threshold by the share flagged" if sure is None else f"threshold sure at {sure:.0%}"
     state = f"commit {(origin.git_commit or 'none')[:10]}{' with changes' if origin.git_dirty else ''}"
     facts = (
         f"{rows['train']:,} rows to train, {rows['valid']:,} to choose, {rows['test']:,} to test; seed {origin.seed},"
-        f" {state}, data {origin.data_fingerprint[:12]}, recipe {origin.recipe_sha256[:12]}."
+        f" {threshold}, {state}, data {origin.data_fingerprint[:12]}, recipe {origin.recipe_sha256[:12]}."
     )
     return f"## {title(report)}\n\n{facts}\n\n{body}\n{said}{novelty(report)}"
 

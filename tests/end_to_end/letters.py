@@ -46,5 +46,6 @@ def train(folder: Path) -> Path:
     sets = [
         f"data.train=[{write_messages(folder)}]", f"output={folder}", "hardware=cpu", "compute.threads=1",
         "stages.fit.length=80 steps", "evaluation.baselines=[majority]", "model.augment_share=0", "model.hide_share=0",
+        "evaluation.max_false_positive_rate=0.05",
     ]  # fmt: skip
     return train_recipe(RECIPES / "smoke.yaml", sets, TrainOptions(), lambda message: None).runs[0].artifact

@@ -57,7 +57,11 @@ def test_every_command_and_option_that_is_named_exists(page: Path) -> None:
     verbs = get_command(app).commands  # type: ignore[attr-defined]
     for verb, rest in commands:
         assert verb in verbs
+        command = verbs[verb]
+        if hasattr(command, "commands"):  # a group, such as `data`: its own verb follows
+            assert rest.split()[0] in command.commands
+            command = command.commands[rest.split()[0]]
         options = {
-            name for parameter in verbs[verb].params for name in (*parameter.opts, *parameter.secondary_opts)
+            name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)
         }
         assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= options

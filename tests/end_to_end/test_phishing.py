@@ -24,7 +24,8 @@ def run(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("phishing")
     sets = [
         f"data.train=[{make(folder, 0, rows=5000)}]", f"output={folder}", "hardware=cpu", "compute.threads=1",
-        "stages.fit.length=5 epochs", "evaluation.resamples=100", "evaluation.baselines=[rules,tfidf]",
+        "stages.fit.length=5 epochs", "evaluation.resamples=100", "evaluation.max_false_positive_rate=0.05",
+        "evaluation.baselines=[rules,tfidf]",
     ]  # fmt: skip
     return train_recipe(RECIPE, sets, TrainOptions(), lambda message: None).runs[0]
 

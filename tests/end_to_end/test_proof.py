@@ -27,7 +27,8 @@ SETS = [
     "model.width=16", "model.layers=1", "model.heads=2", "model.feedforward=16",
     "stages.pretrain.length=0 steps", "stages.finetune.length=40 steps", "stages.finetune.batch_size=128",
     "stages.finetune.optim.learning_rate=0.01", "evaluation.resamples=100", "hardware=cpu",
-    "evaluation.max_false_positive_rate=0.05", "evaluation.thresholds_per=service", "evaluation.abstain=0.1",
+    "evaluation.max_false_positive_rate=0.05", "evaluation.confidence=null",
+    "evaluation.thresholds_per=service", "evaluation.abstain=0.1",
     "evaluation.daily_volume=5000", "evaluation.baselines=[majority, logistic]",
 ]  # fmt: skip
 SETS = [part for pair in SETS for part in ("--set", pair)]

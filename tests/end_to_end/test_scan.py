@@ -133,6 +133,7 @@ def test_what_cannot_be_read_ends_with_two_and_says_so_once(
     assert done.stdout == b""
     error = done.stderr.decode()
     assert error.count(said) == 1
+    assert "0 scanned, 0 phishing, 1 refused" in error
     assert "Traceback" not in error
 
 

@@ -23,7 +23,7 @@ ORIGIN = Origin(
     git_dirty=None,
     created_at="2026-11-20T00:00:00+00:00",
 )
-SECTION = EvaluationSection(resamples=200, max_false_positive_rate=0.05)
+SECTION = EvaluationSection(resamples=200, max_false_positive_rate=0.05, confidence=None)
 ROWS = 800
 RNG = np.random.default_rng(0)
 VALID, TEST = RNG.integers(0, 2, ROWS), RNG.integers(0, 2, ROWS)

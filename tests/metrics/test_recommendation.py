@@ -31,7 +31,7 @@ def recommended(ours: float, theirs: float, rows: int = 6000, same: float = 0.0)
     ):
         p = probability(sees) if name != "majority" else np.full(2 * rows, 0.4)
         scores[name] = Scores(p[:rows], p[rows:], kind)  # type: ignore[arg-type]
-    section = EvaluationSection(resamples=200)
+    section = EvaluationSection(resamples=200, confidence=None)
     report = compare_models(Truth(label[:rows], label[rows:]), scores, section, "net", ORIGIN)
     return " ".join(recommend_simpler(report))
 
@@ -66,5 +66,5 @@ def test_a_baseline_that_is_shipped_needs_no_recommendation(primary: str) -> Non
         for name in ("net", "lightgbm", "majority")
     }
     truth = Truth(label[:500], label[500:])
-    report = compare_models(truth, scores, EvaluationSection(resamples=100), primary, ORIGIN)
+    report = compare_models(truth, scores, EvaluationSection(resamples=100, confidence=None), primary, ORIGIN)
     assert recommend_simpler(report) == ()

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
@@ -93,6 +95,16 @@ def test_a_positive_ends_with_ten_and_shows_why(mails: Path) -> None:
     assert "a link that reads bank.example leads to evil.example" in done.stdout
     assert "text hidden from the reader, 15 characters: meeting meeting" in done.stdout
     assert "2 scanned, 1 phishing, 0 refused" in done.stderr
+
+
+def test_a_negative_shows_its_worst_remark_only(tmp_path: Path) -> None:
+    raw = PHISH.replace(b"your password, password", b"the meeting")
+    (tmp_path / "x.eml").write_bytes(raw)
+    done = scan(tmp_path)
+    assert done.exit_code == 0
+    said = done.stdout.splitlines()[1:]
+    assert said == ["       !  a link that reads bank.example leads to evil.example"]
+    assert len(json.loads(scan(tmp_path, "--json").stdout)["targets"][0]["remarks"]) == 3
 
 
 def test_no_positive_ends_with_zero(mails: Path) -> None:
@@ -215,6 +227,54 @@ def test_a_maildir_and_a_folder_are_read(tmp_path: Path) -> None:
     assert [t.fields["text"] for t in read_mail(folder)] == ["the meeting"]
 
 
+def test_a_file_that_cannot_be_read_does_not_hide_the_others(mails: Path) -> None:
+    found = read_mail(mails)
+    assert Path(next(found).name).name == "doubt.eml"
+    (mails / "ham.eml").unlink()
+    assert Path(next(found).name).name == "phish.eml"
+    with pytest.raises(InputError, match=r"ham\.eml: cannot be read: No such file"):
+        next(found)
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cur").mkdir()
+
+    def refuse(self: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match="cur: cannot be read: Permission denied"):
+        list(read_mail(tmp_path))
+
+
+PIECES = [
+    b"From a@b Mon Jan  1 10:00:00 2024\n",
+    b"From me\n",
+    b">From me\n",
+    b"\n",
+    b"\r\n",
+    b"x",
+    b"\x00",
+    b"Subject: s\n",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40))
+def test_any_stream_is_read_as_mail(pieces: list[bytes]) -> None:
+    """Each separator after a blank line begins a message, where the first line is one; else all is one message."""
+    raw = b"".join(pieces)
+    found = list(read_mail(BytesIO(raw)))
+    lines = raw.splitlines(keepends=True)
+    begins = [
+        place == 0 or lines[place - 1] in (b"\n", b"\r\n")
+        for place, line in enumerate(lines)
+        if line.startswith(PIECES[0])
+    ]
+    is_box = raw.startswith(PIECES[0])
+    assert len(found) == (sum(begins) if is_box else 1)
+    assert all(target.fields["text"] for target in found)
+
+
 def test_a_long_message_of_a_mailbox_does_not_take_its_memory(tmp_path: Path) -> None:
     box = tmp_path / "x.mbox"
     separator = b"From a@b Mon Jan  1 10:00:00 2024\n"
@@ -256,12 +316,12 @@ OCSF_KNOWN = {
 OCSF_ENUMS = {"activity_id": range(4), "severity_id": range(7), "status_id": range(7)}
 ECS_REQUIRED: dict[str, type | tuple[type, ...]] = {
     "@timestamp": str, "ecs": dict, "ecs.version": str, "event.kind": str, "event.category": list, "event.type": list,
-    "event.module": str, "event.dataset": str, "event.outcome": str, "event.risk_score": float, "message": str,
+    "event.module": str, "event.dataset": str, "event.risk_score": float, "message": str,
     "rule.name": str, "rule.id": str,
 }  # fmt: skip
 ECS_KNOWN = {
     "@timestamp", "ecs.version", "message", "event.id", "event.kind", "event.category", "event.type", "event.module",
-    "event.dataset", "event.provider", "event.outcome", "event.risk_score", "rule.name", "rule.id", "rule.ruleset",
+    "event.dataset", "event.provider", "event.risk_score", "rule.name", "rule.id", "rule.ruleset",
     "tocsin", "email.subject", "email.message_id", "email.from.address", "email.reply_to.address",
     "email.attachments.file.name", "email.attachments.file.mime_type", "email.attachments.file.size",
 }  # fmt: skip

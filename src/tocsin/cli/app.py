@@ -105,11 +105,13 @@ def demo(
     json: Json = False,
 ) -> None:
     """Make data, then audit, train, evaluate, package, serve a request and write a report."""
-    from tocsin.workflows.demo import make_data, run_demo
-
     if only_data:
+        from tocsin.workflows.made import make_data
+
         emit_line(f"wrote {make_data(detector, output, seed)}")
         return
+    from tocsin.workflows.demo import run_demo
+
     result = run_demo(detector, output, seed, tell=say)
     if json:
         emit_json(result)

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -10,6 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.core.durable import json_bytes, jsonable
+
+UNBROKEN = 16
+"""Words up to so many characters are not broken where a table is too wide."""
 
 # What is printed is never markup: `data.train=[x]` is text.
 _out = Console(markup=False, highlight=False)
@@ -35,7 +39,9 @@ def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     content = [[_text(cell) for cell in row] for row in rows]
     for i, name in enumerate(columns):
         numeric = all(_is_number(row[i]) for row in content) and bool(content)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        word = max(len(w) for cell in (name, *(row[i] for row in content)) for w in (*cell.split(), ""))
+        justify: Literal["right", "left"] = "right" if numeric else "left"
+        table.add_column(name, justify=justify, overflow="fold", min_width=min(word, UNBROKEN))
     for row in content:
         table.add_row(*map(Text, row))  # not as markup: `tocsin[train]` would lose its end
     _out.print(table)

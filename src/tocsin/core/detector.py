@@ -47,8 +47,9 @@ class Layout:
     each quirk that it mended, so that they are counted (`Infinity -> missing`)."""
     optional: frozenset[str] = frozenset()
     """Columns that are read where a file has them."""
-    facets: Mapping[str, str] = field(default_factory=dict)
-    """Name -> column, denied ones too: what rows are divided, drawn, held out and reported by, never features."""
+    facets: Mapping[str, str | Callable[[Row], str | None]] = field(default_factory=dict)
+    """Name -> column, denied ones too, or what is made of the row: what rows are divided, drawn, held out and
+    reported by, never features."""
     skip: Callable[[Row], str | None] | None = None
     """Called first: why a row is not of this task (`a bare link`), or None; such rows are counted, not refused."""
     encoding: str | None = None

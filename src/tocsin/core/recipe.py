@@ -183,7 +183,7 @@ class EvaluationSection(Section):
         0.01, gt=0, lt=0.5, description="the threshold is chosen on validation to stay below it"
     )
     confidence: float | None = Field(
-        None,
+        0.95,
         ge=0.5,
         lt=1,
         description="how sure it must be that the true rate stays below; null looks at the share",

@@ -138,7 +138,7 @@ class _Intake:
         self.truths: list[tuple[Any, ...]] = []
         self.refused: list[BadRow] = []
         self.repairs: Counter[str] = Counter()
-        self.facets = {name: c for name, c in fit.layout.facets.items() if c in fit.names}
+        self.facets = {n: how for n, how in fit.layout.facets.items() if callable(how) or how in fit.names}
         for wanted in (how.group, how.time):
             if wanted is not None and wanted not in fit.names:
                 raise InputError(f"there is no column {wanted!r}{did_you_mean(wanted, list(fit.names))}")
@@ -198,7 +198,8 @@ class _Intake:
                 self.repairs[quirk] += 1
         group = None if how.group is None else _group(row[how.group], how.group)
         time = None if how.time is None else _moment(row[how.time])
-        facets = [None if row[c] is None else str(row[c]) for c in self.facets.values()]
+        facets = [how(row) if callable(how) else row[how] for how in self.facets.values()]
+        facets = [None if value is None else str(value) for value in facets]
         if not how.labelled:
             return line, -1, "", group, time, *facets
         label = layout.label(row)

@@ -14,8 +14,9 @@ from typing import Any
 
 from tocsin.core.durable import write_text
 from tocsin.core.errors import TocsinError
-from tocsin.core.plugins import load_detector, resolve
+from tocsin.core.plugins import load_detector
 from tocsin.workflows.audit import audit_recipe
+from tocsin.workflows.made import make_data
 from tocsin.workflows.stores import Source, make_key_files
 from tocsin.workflows.train import TrainOptions, train_recipe
 from tocsin.workflows.verify import verify_artifact
@@ -46,7 +47,7 @@ def run_demo(detector: str, output: Path, seed: int, tell: Tell) -> DemoResult:
     sets = [f"data.train=[{json.dumps(str(data))}]", f"output={json.dumps(str(output))}", f"seeds=[{seed}]"]
     tell("2/6 audit")
     for finding in audit_recipe(recipe, sets, tell).findings:
-        tell(f"    {finding.severity}: {finding.message}")
+        tell(f"    {finding.severity}, {finding.name}: {finding.message}")
     tell("3/6 train, prove, package")
     private, public = _keys(output)
     result = train_recipe(recipe, sets, TrainOptions(force=True, key=private), tell)
@@ -61,15 +62,9 @@ def run_demo(detector: str, output: Path, seed: int, tell: Tell) -> DemoResult:
         f"tocsin new {detector} my-recipe.yaml      # a complete, commented recipe: put your files under data.train",
         "tocsin audit my-recipe.yaml",
         "tocsin train my-recipe.yaml",
+        "tocsin ready runs/my-recipe/seed_42/artifact",
     )
     return DemoResult(run.report, run.artifact, request, answer, commands)
-
-
-def make_data(detector: str, output: Path, seed: int) -> Path:
-    """Write the detector's made data into a folder and return the file."""
-    output.mkdir(parents=True, exist_ok=True)
-    data: Path = resolve(load_detector(detector).demo)(output, seed)  # type: ignore[operator]
-    return data
 
 
 def _keys(output: Path) -> tuple[Path, Path]:

@@ -127,7 +127,6 @@ def ecs_document(
             "module": "tocsin",
             "dataset": "tocsin.scan",
             "provider": "tocsin",
-            "outcome": "success",
             "risk_score": round(100 * verdict.probability, 2),
         },
         "rule": {"name": detector, "id": verdict.artifact, "ruleset": "tocsin"},

@@ -22,7 +22,7 @@ STDIN = "-"
 CHUNK = 64
 """Targets that are held at once: a mailbox of any length takes bounded memory."""
 SHOWN = 6
-"""Remarks that the table shows of a target."""
+"""Remarks that the table shows of a target that a person will look at; of the others it shows the worst."""
 
 Reader = Callable[[Path | BinaryIO], Iterator[Target]]
 Printed = Iterator[tuple[str, Any]]
@@ -144,16 +144,14 @@ def _table(run: Scan, findings: Iterable[Finding]) -> Printed:
             "line",
             f"{name}: {verdict.label} (p {verdict.probability:.4f}, threshold {verdict.threshold:.4f}{doubt})",
         )
-        if run.is_positive(finding) or verdict.abstain:
-            for piece in verdict.evidence:
-                value = _printable(
-                    f"{piece.name}: {piece.value}" if piece.name != piece.value else piece.value
-                )
-                yield "line", f"    {piece.weight:+.2f}  {value[:200]}"
-            for remark in finding.target.remarks[:SHOWN]:
-                yield "line", f"       !  {_printable(remark)[:200]}"
+        for piece in verdict.evidence:
+            value = _printable(f"{piece.name}: {piece.value}" if piece.name != piece.value else piece.value)
+            yield "line", f"    {piece.weight:+.2f}  {value[:200]}"
+        is_looked_at = run.is_positive(finding) or verdict.abstain
+        for remark in finding.target.remarks[: SHOWN if is_looked_at else 1]:
+            yield "line", f"       !  {_printable(remark)[:200]}"
     label = run.predictor.artifact.manifest.calibration.positive
-    yield "note", f"{run.targets:,} scanned, {run.positive:,} {label}, {run.refused:,} refused"
+    yield "note", f"{run.targets - run.refused:,} scanned, {run.positive:,} {label}, {run.refused:,} refused"
 
 
 def _printable(text: str) -> str:

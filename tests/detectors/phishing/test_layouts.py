@@ -109,3 +109,27 @@ def test_a_label_that_is_no_word_for_it_is_a_bad_row(tmp_path: Path) -> None:
 )
 def test_words_for_a_label(value: object, truth: bool) -> None:
     assert read_label(value) is truth
+
+
+def test_a_language_that_nobody_stated_is_identified_to_report_by_and_filters_nothing(tmp_path: Path) -> None:
+    texts = {
+        "Akaunti yako imefungwa, tafadhali thibitisha namba yako ya siri haraka": "sw",
+        "Ваш счет заблокирован, подтвердите пароль по ссылке немедленно": "ru",
+        "您的账户已被冻结，请立即点击链接验证您的密码": "zh",
+        "Dear customer, please confirm the number of your account at once": "en",
+        "ok": "und",
+        "4711 0815": "und",
+    }
+    path = tmp_path / "mine.csv"
+    rows = [{"text": text, "label": i % 2, "language": ""} for i, text in enumerate(texts)]
+    rows.append(
+        {"text": "Dear customer, please confirm the number of your account", "label": 0, "language": "xx"}
+    )
+    pl.DataFrame(rows).write_csv(path)
+    for stated in (True, False):
+        if not stated:
+            pl.read_csv(path).drop("language").write_csv(path)
+        data = read([path], SCHEMA)
+        assert data.facets["language"].tolist() == [*texts.values(), "xx" if stated else "en"]
+        assert len(data) == len(rows)
+        assert set(data.columns["language"]) <= {None, "", "xx"}, "the sample is left as it was"

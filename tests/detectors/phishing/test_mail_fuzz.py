@@ -18,7 +18,7 @@ from tocsin.detectors.phishing.mailbox import target
 LARGEST = 1 << 18
 """Bytes of a mutated mail: the largest real one here has 196,000."""
 SECONDS = 0.1
-"""Of one processor for one mail: a twentieth of the budget. Two cores with seven busy programs took up to 0.07."""
+"""Of one processor for one mail: a twentieth of the budget, and room for a machine that is busy."""
 MEMORY = 6 << 20
 """Bytes that reading one mail may add at its peak."""
 TIGHT = Budget(size=4_000, head=600, depth=2, parts=6, markup=1_500, text=300)

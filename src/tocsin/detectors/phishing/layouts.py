@@ -3,6 +3,7 @@
 from typing import Any
 
 from tocsin.core.detector import Label, Layout, Row
+from tocsin.detectors.phishing.language import identify
 
 TRUTH = "the truth itself"
 SENDER = "who sent it, cheap to change; only to keep senders on one side of a split"
@@ -48,6 +49,11 @@ def strict_label(row: Row) -> Label:
         return Label(None)
     positive = read_label(row["is_phishing_strict"])
     return Label(positive, row.get("category") if positive else None)
+
+
+def name_language(row: Row) -> str:
+    """Return the language that a file states, else the one that the text looks like."""
+    return str(row.get("language") or "") or identify(str(row["text"] or ""))
 
 
 def record(row: Row) -> Row:
@@ -107,7 +113,7 @@ OWN = Layout(
     },
     facets={
         "source": "source",
-        "language": "language",
+        "language": name_language,
         "channel": "channel",
         "origin": "origin",
         "split": "split",

@@ -27,19 +27,31 @@ _FROM_LINE = re.compile(rb"From \S+[^\n]{0,60} \d{1,2}:\d\d(?::\d\d)?[^\n]{0,20}
 
 
 def read_mail(source: Path | BinaryIO) -> Iterator[Target]:
-    """Yield every message of a file, a Maildir, another folder, or a stream, one at a time."""
+    """Yield every message of a file, a Maildir, another folder, or a stream, one at a time.
+
+    Files that cannot be read do not hide the others: InputError tells of them when the others are through.
+    """
     if not isinstance(source, Path):
         yield from _read_stream(source, "-", False)
         return
+    failed = []
     try:
-        for path in _files(source):
-            with path.open("rb") as file:
-                yield from _read_stream(file, str(path), path.suffix.lower() in SINGLE)
+        files = _files(source)
     except OSError as error:
         raise InputError(f"{error.filename or source}: cannot be read: {error.strerror}") from error
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                yield from _read_stream(file, str(path), path.suffix.lower() in SINGLE)
+        except OSError as error:
+            failed.append(f"{path}: cannot be read: {error.strerror}")
+    if failed:
+        more = f"; and {len(failed) - 1} more files" if len(failed) > 1 else ""
+        raise InputError(failed[0] + more)
 
 
 def _files(path: Path) -> list[Path]:
+    """Return the files to read, sorted; InputError where there is none."""
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
     if not path.is_dir():
@@ -114,16 +126,20 @@ def facts(mail: Mail) -> dict[str, Any]:
 
 _SAYS = {
     "link": "a link that reads {shown} leads to {actual}",
-    "reply-to": "sent from {shown}, replies go to {actual}",
     "name": "the sender's name says {shown}, the address is at {actual}",
+    "reply-to": "sent from {shown}, replies go to {actual}",
     "alternative": "its plain text says something else than what is shown: {actual}",
 }
+"""The worst first."""
 
 
 def remarks(mail: Mail) -> Iterator[str]:
-    """Yield what is noteworthy about a mail, a sentence each."""
-    for mismatch in mail.mismatches:
+    """Yield what is noteworthy about a mail, a sentence each, the worst first."""
+    for mismatch in sorted(mail.mismatches, key=lambda mismatch: list(_SAYS).index(mismatch.kind)):
         yield _SAYS[mismatch.kind].format(shown=mismatch.shown, actual=" ".join(mismatch.actual.split()))
+    for attachment in mail.attachments:
+        if attachment.name and PurePath(attachment.name).suffix.lower()[1:] in RISKY:
+            yield f"attachment {attachment.name} ({attachment.type})"
     for method, result in mail.authentication.items():
         if result in FAILED:
             yield f"the receiving server's {method} check: {result}"
@@ -133,9 +149,6 @@ def remarks(mail: Mail) -> Iterator[str]:
         yield f"text hidden from the reader, {len(mail.hidden_text):,} characters: {start}"
     if mail.zero_width:
         yield f"characters in the text that take no room: {mail.zero_width:,}"
-    for attachment in mail.attachments:
-        if attachment.name and PurePath(attachment.name).suffix.lower()[1:] in RISKY:
-            yield f"attachment {attachment.name} ({attachment.type})"
     if not mail.text:
         yield f"no text to read{'; the subject stands for it' if mail.subject else ' and no subject'}"
     yield from mail.problems
