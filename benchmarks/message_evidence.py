@@ -1,6 +1,6 @@
 """Does the evidence of a sealed phishing model matter? What is named is cut out, and what is drawn at random.
 
-python -m benchmarks.message_evidence ARTIFACT DATA [--layout messages] [--rows 300] [--seed 0]
+python -m benchmarks.message_evidence ARTIFACT DATA [--layout messages] [--rows 300] [--named 3] [--seed 0]
 
 For messages that are phishing and are called so: the passages that the verdict names are cut out, and in turn DRAWS
 times as many characters from places drawn at random. Counted is how often the named ones lower the logit more than the
@@ -35,11 +35,12 @@ def main() -> None:
     parser.add_argument("--layout", default="auto")
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--named", type=int, default=NAMED, help="passages that are cut out, the strongest")
     options = parser.parse_args()
     predictor = Predictor.load(open_artifact(options.artifact))
     data = read([options.data], predictor.schema, Reading(layout=options.layout))
     texts = draw(data, 1, options.rows, options.seed)
-    verdicts = predictor.predict([Message(text=text) for text in texts], explain=NAMED)
+    verdicts = predictor.predict([Message(text=text) for text in texts], explain=options.named)
     won, short = [], 0
     for place, (text, verdict) in enumerate(zip(texts, verdicts, strict=True)):
         if verdict.label != predictor.artifact.manifest.calibration.positive:

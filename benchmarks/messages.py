@@ -52,7 +52,7 @@ def our_step(batches: ArrayBatches | MessageBatches, vocabulary: int) -> Step:
     """Return a function that makes step `i` through the engine."""
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     fabric.launch()
-    task = DetectTask(CONFIG, vocabulary, 0, Corrections(None, "shuffle", 0.0, 0.0))
+    task = DetectTask(CONFIG, vocabulary, 0, Corrections(None, "shuffle", 0.0, 0.0, ()))
     torch.manual_seed(0)
     model = task.build()
     model, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=1e-4))

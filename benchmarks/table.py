@@ -38,8 +38,9 @@ def _cell(value: object) -> str:
 def _machine(name: str) -> list[str]:
     commit, dirty = git_state()
     state = f"{(commit or 'none')[:10]}{' with changes' if dirty else ''}"
+    load = f"load {os.getloadavg()[0]:.1f}"
     packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "onnxruntime", "numpy"))
     return [
         f"`python -m benchmarks.{name}`, {datetime.now(UTC):%Y-%m-%d}, commit {state}",
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}",
+        f"{platform.machine()}, {os.cpu_count()} cores, {load}, Python {platform.python_version()}, {packages}",
     ]

@@ -1,5 +1,6 @@
 """Facets: what rows are divided, held out and reported by; never features. And rows that are another task."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,24 @@ def test_each_value_with_both_classes_is_held_out_once() -> None:
 def test_a_value_of_one_class_can_be_named() -> None:
     (fold,) = split(notes(), SplitSection(hold_out=("shop 2",), hold_out_by="shop"))
     assert len(fold.test) == 200
+
+
+def test_training_is_thinned_by_class_and_source_and_nothing_else_is() -> None:
+    data = notes()
+    data.facets["source"] = data.facets["shop"]
+    (whole,) = split(data, SplitSection(by="side"))
+    (thin,) = split(data, SplitSection(by="side", most=20))
+    cells = Counter(zip(data.facets["source"][thin.train], data.label[thin.train].tolist(), strict=True))
+    before = Counter(zip(data.facets["source"][whole.train], data.label[whole.train].tolist(), strict=True))
+    assert cells == {cell: min(count, 20) for cell, count in before.items()}
+    assert max(before.values()) > 20
+    assert set(thin.train) < set(whole.train)
+    assert thin.valid.tolist() == whole.valid.tolist()
+    assert thin.test.tolist() == whole.test.tolist()
+    assert thin.facts["thinned_out_of_train"] == len(whole.train) - len(thin.train)
+    order = np.random.default_rng(1).permutation(len(data))
+    (other,) = split(data.take(order), SplitSection(by="side", most=20))
+    assert set(order[other.train]) == set(thin.train), "whatever order the rows come in"
 
 
 @pytest.mark.parametrize(
