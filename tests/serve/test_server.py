@@ -226,9 +226,13 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def test_processes_that_lose_their_leader_answer_and_leave(sealed: Path) -> None:
-    with serving(sealed, settings={"workers": 2}) as server:
-        children = psutil.Process(server.process.pid).children()
+@pytest.mark.parametrize("ready", [True, False])
+def test_processes_that_lose_their_leader_answer_and_leave(sealed: Path, ready: bool) -> None:
+    """Also where it dies before they have started to serve."""
+    with serving(sealed, ready=ready, settings={"workers": 2}) as server:
+        leader = psutil.Process(server.process.pid)
+        eventually(lambda: len(leader.children()) == 2)
+        children = leader.children()
         server.process.kill()
         eventually(lambda: not [child for child in children if child.is_running() and _is_alive(child)])
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -75,22 +76,31 @@ def _listen(settings: Settings) -> socket.socket:
 def _share(artifacts: Sequence["Artifact"], settings: Settings, listener: socket.socket) -> None:
     """Serve in several processes, which are forked before anything has started a thread."""
     with tempfile.TemporaryDirectory(prefix="tocsin-metrics-") as name:
-        folder = Path(name)
+        common = _Common(Path(name), os.getpid())
         supervise(
             settings.workers,
-            work=lambda: _serve(artifacts, settings, listener, folder),
-            retire=lambda pid: retire_process(pid, folder),
+            work=lambda: _serve(artifacts, settings, listener, common),
+            retire=lambda pid: retire_process(pid, common.metrics),
         )
 
 
+@dataclass(frozen=True)
+class _Common:
+    """What the processes of one server know of each other."""
+
+    metrics: Path
+    """Folder that all count in."""
+    leader: int
+    """The process that forked them; asked for by themselves it might be gone already."""
+
+
 def _serve(
-    artifacts: Sequence["Artifact"], settings: Settings, listener: socket.socket, shared: Path | None
+    artifacts: Sequence["Artifact"], settings: Settings, listener: socket.socket, common: _Common | None
 ) -> None:
-    if shared is not None:
-        share_between_processes(shared)
-    app = create_app(artifacts, settings, Telemetry(shared))
-    leader = None if shared is None else os.getppid()
-    server = Server(_config(app, settings), app.state.tocsin, leader)
+    if common is not None:
+        share_between_processes(common.metrics)
+    app = create_app(artifacts, settings, Telemetry(None if common is None else common.metrics))
+    server = Server(_config(app, settings), app.state.tocsin, None if common is None else common.leader)
     server.run(sockets=[listener])
     if app.state.tocsin.lane.is_stuck():
         log.error("a model does not come back: its thread is left behind")
