@@ -90,6 +90,19 @@ def test_a_published_division_is_kept() -> None:
     assert len(fold.train) + len(fold.valid) + len(fold.test) == len(data)
 
 
+def test_what_a_published_division_put_on_two_sides_stays_in_the_test_alone() -> None:
+    """Rows 0 to 11 are pairs: train with val, test with train, val with test, and so on."""
+    data = notes()
+    (fold,) = split(data, SplitSection(by="side", group="group"))
+    (whole,) = split(data, SplitSection(by="side"))
+    assert fold.test.tolist() == whole.test.tolist(), "the published test is what others are compared on"
+    sides = [set(data.group[rows]) for rows in (fold.train, fold.valid, fold.test)]
+    assert sum(map(len, sides)) == len(set.union(*sides)), "no group is on two sides"
+    lost = len(data) - sum(len(rows) for rows in (fold.train, fold.valid, fold.test))
+    assert fold.facts["left_out_for_sharing_a_cluster"] == lost > 0
+    assert whole.facts["left_out_for_sharing_a_cluster"] == 0
+
+
 def test_each_value_with_both_classes_is_held_out_once() -> None:
     data = notes()
     folds = split(data, SplitSection(hold_out="each", hold_out_by="shop", group="group"))

@@ -78,7 +78,9 @@ def _divide(ground: _Ground) -> tuple[np.ndarray, dict[str, Any]]:
     if ground.section.time:
         return _divide_in_time(ground)
     if ground.section.by:
-        return _divide_as_published(ground, ground.section.by), {"published": ground.section.by}
+        sides = _keep_apart(ground.cluster, _divide_as_published(ground, ground.section.by))
+        left_out = int((sides == LEFT_OUT).sum())
+        return sides, {"published": ground.section.by, "left_out_for_sharing_a_cluster": left_out}
     return _divide_evenly(ground), {}
 
 
@@ -232,10 +234,16 @@ def _hold_facet(
     value: str, inside: np.ndarray, ground: _Ground, sides: np.ndarray, facts: dict[str, Any]
 ) -> Fold:
     """Rows of other values that share a cluster with the held ones are left out: they would leak."""
-    shared = _share_cluster(ground.cluster, inside) & ~inside
-    sides = np.where(inside, TEST, np.where(shared, LEFT_OUT, np.where(sides == TEST, TRAIN, sides)))
-    more = {"held_out": [value], "left_out_for_sharing_a_cluster": int(shared.sum())}
+    sides = np.where(inside, TEST, np.where(sides == TEST, TRAIN, sides))
+    sides = _keep_apart(ground.cluster, sides)
+    more = {"held_out": [value], "left_out_for_sharing_a_cluster": int((sides == LEFT_OUT).sum())}
     return _fold(_fold_name(value), ground, sides, np.flatnonzero(inside), facts | more)
+
+
+def _keep_apart(cluster: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Leave out what shares a cluster with a row of the test, and training rows that share one with validation."""
+    sides = np.where(_share_cluster(cluster, sides == TEST) & (sides != TEST), LEFT_OUT, sides)
+    return np.where(_share_cluster(cluster, sides == VALID) & (sides == TRAIN), LEFT_OUT, sides)
 
 
 def _fold_name(value: str) -> str:
