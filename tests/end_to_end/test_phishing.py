@@ -13,6 +13,9 @@ from tocsin.detectors.phishing.demo import make
 from tocsin.detectors.phishing.evasion import measure_evasion
 from tocsin.detectors.phishing.sample import Message
 from tocsin.serve.predictor import Predictor
+from tocsin.workflows.evaluate import evaluate_artifact
+from tocsin.workflows.replay import replay
+from tocsin.workflows.stores import Source
 from tocsin.workflows.train import TrainOptions, train_recipe
 
 RECIPE = Path(__file__).parents[2] / "src/tocsin/detectors/phishing/recipes/demo.yaml"
@@ -20,10 +23,15 @@ PLACE = re.compile(r"(text|subject)\[(\d+):(\d+)\]")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory):
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("messages"), 0, rows=5000)
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("phishing")
     sets = [
-        f"data.train=[{make(folder, 0, rows=5000)}]", f"output={folder}", "hardware=cpu", "compute.threads=1",
+        f"data.train=[{data}]", f"output={folder}", "hardware=cpu", "compute.threads=1",
         "stages.fit.length=5 epochs", "evaluation.resamples=100", "evaluation.max_false_positive_rate=0.05",
         "evaluation.baselines=[rules,tfidf]",
     ]  # fmt: skip
@@ -53,6 +61,17 @@ def test_it_reads_what_simple_models_cannot(run) -> None:
     assert max(area["rules"], area["tfidf"]) < 0.8
     slices = {(s.by, s.name) for s in models["cnn-lstm"].slices}
     assert {("language", name) for name in ("en", "sw", "zh", "ru", "es", "de")} <= slices
+
+
+def test_its_numbers_come_out_again_by_language_too(run, data: Path, tmp_path: Path) -> None:
+    result = replay(Source(str(run.artifact), tmp_path), "all", [str(data)])
+    assert "language=sw:recall" in {number.metric for number in result.numbers}
+    assert result.same, [number for number in result.numbers if not number.same]
+
+
+def test_evaluate_tells_the_languages_apart(run, data: Path, tmp_path: Path) -> None:
+    result = evaluate_artifact(Source(str(run.artifact), tmp_path), [str(data)], "auto", None)
+    assert {("language", "zh"), ("channel", "sms")} <= {(s.by, s.name) for s in result.evaluation.slices}
 
 
 def test_alone_as_together(predictor: Predictor, positives: list[str]) -> None:

@@ -224,18 +224,30 @@ def test_other_rows_are_refused(work: Path, data: Path, tmp_path: Path) -> None:
 
 def test_a_number_that_was_made_up_is_different(work: Path, data: Path, tmp_path: Path) -> None:
     """An artifact that is sealed anew with a better score: the seal is right, the number is not."""
-    forged = open_artifact(artifact(work, 1))
-    metrics = dict(forged.manifest.metrics)
+    metrics = dict(open_artifact(artifact(work, 1)).manifest.metrics)
     metrics["roc_auc"] = metrics["roc_auc"] | {"value": 0.9991, "high": 0.9995}
-    made_by_seal = ("manifest.json", "model_metadata.json")
-    files = {name: content for name, content in forged.files.items() if name not in made_by_seal}
-    seal(tmp_path / "forged", forged.manifest.model_copy(update={"metrics": metrics}), files)
+    reseal(artifact(work, 1), tmp_path / "forged", {}, metrics=metrics)
     done = tocsin("replay", tmp_path / "forged", "roc_auc", "--data", data)
     assert done.returncode == 1
     assert "roc_auc: not what was reported" in done.stderr
     assert "different" in done.stdout
     assert "0.999100" in done.stdout
     assert again(tmp_path / "forged", "f1", data).same
+
+
+def reseal(folder: Path, to: Path, changed: dict[str, bytes], **stated: object) -> None:
+    """Seal an artifact anew with other files, and other statements in the manifest."""
+    sealed = open_artifact(folder)
+    files = {n: c for n, c in sealed.files.items() if n not in ("manifest.json", "model_metadata.json")}
+    seal(to, sealed.manifest.model_copy(update=stated), files | changed)
+
+
+def test_an_evaluation_of_another_version_is_named(work: Path, data: Path, tmp_path: Path) -> None:
+    old = report(work)
+    del old["models"]["model"]["slices"][0]["pr_auc"]
+    reseal(artifact(work, 1), tmp_path / "old", {"evaluation.json": json.dumps(old).encode()})
+    with pytest.raises(InputError, match=r"evaluation\.json was sealed by another version.*pr_auc"):
+        again(tmp_path / "old", "roc_auc", data)
 
 
 def test_a_number_that_was_not_reported_is_named(work: Path, data: Path) -> None:

@@ -57,3 +57,8 @@ class Dataset:
             time=None if self.time is None else self.time[index],
             facets=take(self.facets, index),
         )
+
+    def slices(self) -> dict[str, np.ndarray]:
+        """Return what the rows differ in, name -> [N]: their facets, and the file where no facet says the source."""
+        found = {"source": self.source, **{k: v for k, v in self.facets.items() if k != "split"}}
+        return {name: values for name, values in found.items() if len(set(values)) > 1}

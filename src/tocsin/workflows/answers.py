@@ -6,9 +6,10 @@ Shapes: N rows.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from tocsin.artifact.manifest import RECIPE
 from tocsin.artifact.open import Artifact
@@ -23,6 +24,8 @@ from tocsin.data.splits import split
 from tocsin.metrics.classification import Judged, judge
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.serve.predictor import Predictor
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,22 @@ def sealed_recipe(artifact: Artifact) -> Recipe[Any]:
 
 
 def sealed_report(artifact: Artifact) -> EvaluationReport:
-    """Return the evaluation that is sealed in an artifact; InputError where it holds none."""
+    """Return the evaluation that is sealed in an artifact; InputError where it holds none that can be read."""
     if "evaluation.json" not in artifact.files:
         raise InputError(f"{artifact.manifest.name}: the artifact holds no evaluation")
-    return EvaluationReport.model_validate_json(artifact.files["evaluation.json"])
+    return parse_sealed(artifact, "evaluation.json", EvaluationReport)
+
+
+def parse_sealed(artifact: Artifact, name: str, model: type[Parsed]) -> Parsed:
+    """Read a sealed JSON file; InputError where another version of tocsin wrote it with other fields."""
+    try:
+        return model.model_validate_json(artifact.files[name])
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"{artifact.manifest.name}: {name} was sealed by another version of tocsin (now:"
+            f" {'.'.join(map(str, first['loc']))}: {first['msg']}): train again, or use that version"
+        ) from None
 
 
 def scoring_of(name: str, artifact: Artifact, dataset: Dataset) -> Scoring:

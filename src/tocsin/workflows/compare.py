@@ -116,9 +116,8 @@ def _judge(predictor: Predictor, rows: Dataset, answers: Answers) -> Judged:
 
 
 def _slices(rows: Dataset) -> dict[str, np.ndarray]:
-    slices = {"source": rows.source} if len(set(rows.source)) > 1 else {}
     kinds = np.array([c or None for c in rows.category], dtype=object)
-    return slices | ({CATEGORY: kinds} if any(kinds) else {})
+    return rows.slices() | ({CATEGORY: kinds} if any(kinds) else {})
 
 
 def _shared_rows(

@@ -52,7 +52,7 @@ def evaluate_artifact(
         raise InputError(f"{', '.join(data)}: no labelled row to evaluate on")
     answers, calibration = ask(predictor, dataset), manifest.calibration
     known = frozenset(calibration.categories) or None
-    truth = Truth(dataset.label, dataset.label, {"source": dataset.source}, dataset.category, known)
+    truth = Truth(dataset.label, dataset.label, dataset.slices(), dataset.category, known)
     evaluation = evaluate_binary(
         dataset.label,
         answers.probability,

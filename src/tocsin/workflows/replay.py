@@ -67,7 +67,6 @@ def replay(source: Source, metric: str, data: Sequence[str]) -> ReplayResult:
     test = find_test_rows(predictor, data)
     rows = test.dataset
     answers = ask(predictor, rows)
-    sliced = {"source": rows.source} if len(set(rows.source)) > 1 else {}
     how = Resampling(report.resamples, report.provenance.seed, group=dependent_rows(rows, recipe.split))
     again = numbers_of(
         evaluate_binary(
@@ -75,7 +74,7 @@ def replay(source: Source, metric: str, data: Sequence[str]) -> ReplayResult:
             answers.probability,
             artifact.manifest.calibration.threshold,
             own=answers.threshold,
-            slices=slices_of(Truth(rows.label, rows.label, sliced, rows.category)),
+            slices=slices_of(Truth(rows.label, rows.label, rows.slices(), rows.category)),
             how=how,
         )
     )

@@ -13,13 +13,13 @@ from tocsin.core.durable import write_json, write_text
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import dump_recipe, with_overrides
-from tocsin.data.dataset import Dataset
 from tocsin.data.likeness import dependent_rows
 from tocsin.data.sources import write_quarantine
 from tocsin.data.splits import Fold
 from tocsin.metrics.comparison import Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.metrics.thresholds import check_negatives
+from tocsin.workflows.answers import sealed_report
 from tocsin.workflows.audit import audit_fold
 from tocsin.workflows.ladder import Ladder, fit_ladder, score_all
 from tocsin.workflows.members import Job, Member, Parts, encode_parts, fit_member
@@ -190,12 +190,11 @@ def judge_members(
     scores = score_all(members, first, ladder)
     test = prepared.test(fold)
     train_kinds = frozenset(str(c) for c in np.unique(prepared.dataset.take(fold.train).category) if c)
-    slices = slices_by_facet(test)
     column = job.recipe.evaluation.thresholds_per
     truth = Truth(
         valid=first.parts.valid.label,
         test=first.parts.test.label,
-        slices=slices,
+        slices=test.slices(),
         category=test.category,
         known=train_kinds,
         group=dependent_rows(test, job.recipe.split),
@@ -208,15 +207,9 @@ def judge_members(
     return report
 
 
-def slices_by_facet(test: Dataset) -> dict[str, np.ndarray]:
-    """Return what the rows differ in: their facets, and the file where no facet says the source."""
-    found = {"source": test.source, **{k: v for k, v in test.facets.items() if k != "split"}}
-    return {name: values for name, values in found.items() if len(set(values)) > 1}
-
-
 def _finished(folder: Path, fold: Fold, seed: int) -> RunResult:
     artifact = open_artifact(folder / ARTIFACT)
-    evaluation = EvaluationReport.model_validate_json(artifact.files["evaluation.json"])
+    evaluation = sealed_report(artifact)
     return RunResult(
         folder, fold.name, seed, folder / "report.html", folder / ARTIFACT, artifact.digest, evaluation
     )
