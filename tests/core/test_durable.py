@@ -90,9 +90,12 @@ def test_new_folders_are_synced_into_those_above(tmp_path: Path, monkeypatch: py
 def test_a_full_disk_at_any_step(fail_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "a.json"
     path.write_bytes(b"old")
-    with traced(monkeypatch, fail_at) as trace, pytest.raises(OSError, match="no space"):
+    with traced(monkeypatch, fail_at) as trace, pytest.raises(OSError, match="no space") as caught:
         write_bytes(path, b"new")
     assert len(trace) == fail_at + 1
+    assert caught.value.filename == (str(path) if fail_at < 2 else None), (
+        "the file itself, not a temporary name"
+    )
     renamed = any(kind == "replace" for kind, _ in trace[:-1])
     assert path.read_bytes() == (b"new" if renamed else b"old")
     assert names(tmp_path) == ["a.json"], "the temporary file is gone"

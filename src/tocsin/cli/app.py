@@ -53,7 +53,7 @@ Attest = Annotated[
     list[str] | None, typer.Option(help="ID=NAME:DATE:STATEMENT of a person, worth half a point")
 ]
 EvidenceFiles = Annotated[
-    list[str] | None, typer.Option(help="ID=FILE of another program: D7, I1, I2, I3 or O1")
+    list[str] | None, typer.Option(help="ID=FILE, what another run or program wrote, such as I2=junit.xml")
 ]
 EXTRAS = {
     "polars": "data",
@@ -75,6 +75,10 @@ def main() -> None:
     except TocsinError as error:
         say(f"tocsin: {error}")
         sys.exit(error.exit_code)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        say(f"tocsin: {named}{error.strerror or error}")
+        sys.exit(InputError.exit_code)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise

@@ -4,7 +4,7 @@
 |---|---|
 | 0 | done |
 | 1 | a check failed: the work was done and the answer is no |
-| 2 | bad input: a file, row, key or value; nothing was written |
+| 2 | bad input: a file, row, key or value, and nothing was written; or a file that cannot be read or written |
 | 3 | training collapsed; `collapse_report.json` says why |
 | 4 | stopped by a signal after a checkpoint; run again with `--resume` |
 | 10 | `tocsin scan` found something: at least one target is positive, even if others could not be read |

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tocsin.core.errors import InputError
 from tocsin.core.recipe import EvaluationSection
 from tocsin.metrics.bootstrap import Resampling, redraw, wilson
 from tocsin.metrics.classification import Judged, measure
@@ -25,6 +24,7 @@ from tocsin.metrics.thresholds import (
     choose_band,
     choose_threshold,
     effective_size,
+    has_enough,
     lowest_above,
     upper_bound,
 )
@@ -92,11 +92,10 @@ def _own(
     rate, sure, found = section.max_false_positive_rate, section.confidence, {}
     for name in sorted({v for v in slices if v is not None}):
         inside = slices == name
-        group = None if rows.group is None else rows.group[inside]
-        try:
-            found[str(name)] = choose_threshold(rows.truth[inside], probability[inside], rate, sure, group)
-        except InputError:
-            continue
+        group = np.arange(len(slices))[inside] if rows.group is None else rows.group[inside]
+        truth = rows.truth[inside]
+        if has_enough(group[truth == 0], rate, sure):
+            found[str(name)] = choose_threshold(truth, probability[inside], rate, sure, group)
     return found
 
 

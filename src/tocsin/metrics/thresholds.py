@@ -37,16 +37,24 @@ def check_negatives(group: np.ndarray, max_rate: float, confidence: float | None
 
     group: [negatives]; rows of one group count once, if a confidence is asked for.
     """
-    have, needed = len(group), needed_negatives(max_rate, confidence)
-    worth = have if confidence is None else effective_size(group)
-    if worth >= needed:
+    if has_enough(group, max_rate, confidence):
         return
+    have, needed, worth = len(group), needed_negatives(max_rate, confidence), _worth(group, confidence)
     sure = "" if confidence is None else f" at {confidence:.0%} confidence"
     copies = "" if worth > have - 1 else f", which for their near-duplicates are worth {floor(worth):,}"
     raise InputError(
         f"a false-positive rate of {max_rate:g}{sure} needs at least {needed:,} negative validation rows, there"
         f" are {have:,}{copies}: add rows, or raise split.valid or evaluation.max_false_positive_rate"
     )
+
+
+def has_enough(group: np.ndarray, max_rate: float, confidence: float | None) -> bool:
+    """Tell whether these negatives, [negatives] by group, can show the rate."""
+    return _worth(group, confidence) >= needed_negatives(max_rate, confidence)
+
+
+def _worth(group: np.ndarray, confidence: float | None) -> float:
+    return len(group) if confidence is None else effective_size(group)
 
 
 def effective_size(group: np.ndarray) -> float:
