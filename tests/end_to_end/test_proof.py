@@ -269,7 +269,7 @@ def test_compare_says_who_is_better_on_rows_that_neither_has_seen(
     both = [artifact(work, 1), artifact(work, 2)]
     found = json.loads(succeed("compare", *both, "--data", data, "--output", tmp_path, "--json"))
     assert found["pair"]["rows"] == report(work)["models"]["model"]["rows"]
-    assert sum("only its test rows are compared" in line for line in found["sentences"]) == 2
+    assert sum("only its test rows are used" in line for line in found["sentences"]) == 2
     assert found["verdict"] in ("better", "worse", "no evidence", "under-powered")
     for seed, side in ((1, "first"), (2, "second")):
         for change in found["pair"]["metrics"]:
@@ -316,6 +316,18 @@ def test_a_file_of_the_same_name_is_warned_about(work: Path, data: Path, tmp_pat
     part.write_text("\n".join(data.read_text().splitlines()[:1500]) + "\n")
     found = compared(work, part)
     assert sum("trained on a file of the same name" in line for line in found.sentences) == 2
+
+
+def test_groups_that_the_files_do_not_name_are_told(work: Path, data: Path, tmp_path: Path) -> None:
+    recipe = (artifact(work, 1) / "recipe.yaml").read_text()
+    assert "group: null" in recipe
+    changed = {"recipe.yaml": recipe.replace("group: null", "group: host").encode()}
+    reseal(artifact(work, 1), tmp_path / "one", changed)
+    sources = [Source(str(folder), tmp_path / "store") for folder in (tmp_path / "one", artifact(work, 2))]
+    for dropped in ([], ["host"]):
+        pl.read_csv(data).drop(dropped).write_csv(tmp_path / "others.csv")
+        found = compare_artifacts(*sources, [str(tmp_path / "others.csv")], CompareOptions(resamples=400))
+        assert any("have no column host" in line for line in found.sentences) == bool(dropped)
 
 
 def test_one_artifact_is_not_compared_with_itself(work: Path, data: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tocsin.audit.scorecard import Scorecard
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.provenance import git_reviewers
 from tocsin.workflows.promotion import promote_artifact
-from tocsin.workflows.ready import ReadyOptions, ReadyResult, check_ready
+from tocsin.workflows.ready import ReadyOptions, ReadyResult, check_ready, judge_artifact
 from tocsin.workflows.stores import Source
 from workflows.reference_run import Reference, commit, inside
 
@@ -196,6 +196,22 @@ def test_evidence_that_is_none_is_refused(reference: Reference, given: str, comp
     text = given.format(recipe=reference.folder / "recipe.yaml")
     with pytest.raises(InputError, match=complaint):
         check_ready(source(reference, reference.path), ReadyOptions(evidence=[text]), None, quiet)
+
+
+def test_rows_that_it_was_trained_on_prove_no_benefit(reference: Reference, tmp_path: Path) -> None:
+    """Given the whole file only the test rows are used; given another of its name it says what it cannot know."""
+    part = tmp_path / reference.data.name
+    part.write_text("\n".join(reference.data.read_text().splitlines()[:900]) + "\n")
+    for data, note in (
+        (reference.data, "only its test rows are used"),
+        (part, "trained on a file of the same name"),
+    ):
+        options = ReadyOptions(data=[str(data)])
+        known, _, result = judge_artifact(source(reference, reference.path), options, quiet)
+        (line,) = (line for line in result.scorecard.lines if line.id == "D2")
+        assert note in line.message
+        if data == reference.data:
+            assert 0 < line.facts["rows"] <= known.evaluation["split"]["rows"]["test"]
 
 
 def test_unlabelled_data_prove_no_benefit(reference: Reference, tmp_path: Path) -> None:

@@ -132,6 +132,21 @@ def find_test_rows(predictor: Predictor, data: Sequence[str]) -> TestRows:
     )
 
 
+def unseen_ids(predictor: Predictor, rows: Dataset, data: Sequence[str]) -> tuple[set[str], str]:
+    """Return the ids of the rows that a model was not trained on, as far as is known, and a note; mostly empty."""
+    trained = set(predictor.artifact.manifest.data.get("sources", ()))
+    if not trained & {str(name) for name in rows.source}:
+        return set(rows.ids), ""
+    try:
+        tested = set(find_test_rows(predictor, data).dataset.ids)
+    except (CheckFailed, InputError):  # other rows, or not the columns that the split goes by
+        return set(rows.ids), (
+            "was trained on a file of the same name, and its split cannot be cut again from these files: if it has"
+            " seen some of these rows, it looks better than it is."
+        )
+    return tested & set(rows.ids), "was trained on rows of these files: only its test rows are used."
+
+
 def _candidates(given: Dataset, recipe: Recipe[Any], report: EvaluationReport) -> list[tuple[Dataset, str]]:
     """Return (rows, fingerprint of the division) of every way in which the recipe may have tested on these files."""
     held = report.split.get("held_out")

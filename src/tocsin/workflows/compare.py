@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from tocsin.core.errors import CheckFailed, InputError
+from tocsin.core.errors import InputError
 from tocsin.core.provenance import Scoring
 from tocsin.data.dataset import Dataset
 from tocsin.data.likeness import dependent_rows
@@ -19,7 +19,7 @@ from tocsin.metrics.evaluation import Estimate
 from tocsin.metrics.pairs import Interest, Pair, compare_pair
 from tocsin.metrics.significance import Verdict
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.answers import Answers, ask, find_test_rows, read_rows, scoring_of, sealed_recipe
+from tocsin.workflows.answers import Answers, ask, read_rows, scoring_of, sealed_recipe, unseen_ids
 from tocsin.workflows.sentences import WORDS, say_pair
 from tocsin.workflows.stores import Source
 
@@ -82,9 +82,9 @@ def compare_artifacts(
     with ThreadPoolExecutor(len(NAMES)) as pool:  # the runtime lets go of the lock: a core for each
         answers = tuple(pool.map(ask, predictors, rows))
     judged = tuple(map(_judge, predictors, rows, answers))
-    truth = rows[0]
-    recipe = sealed_recipe(predictors[0].artifact)
-    how = Resampling(options.resamples, options.seed, group=dependent_rows(truth, recipe.split))
+    truth, recipe = rows[0], sealed_recipe(predictors[0].artifact)
+    split = sealed_recipe(_grouping(predictors).artifact).split
+    how = Resampling(options.resamples, options.seed, group=dependent_rows(truth, split))
     interest = Interest(options.smallest, recipe.evaluation.max_false_positive_rate)
     pair = compare_pair(judged[0], judged[1], _slices(truth), how, interest)
     scorings = [
@@ -124,42 +124,29 @@ def _shared_rows(
     predictors: tuple[Predictor, Predictor], data: Sequence[str], options: CompareOptions
 ) -> tuple[tuple[Dataset, Dataset], list[str]]:
     """Return the rows that both can read and neither was trained on, as far as is known, and notes on that."""
-    read_as = {p.schema.name: read_rows(p, data, options.layout) for p in predictors}
+    grouping = _grouping(predictors)
+    read_as = {p.schema.name: read_rows(p, data, options.layout) for p in (*predictors, grouping)}
     rows = [read_as[predictor.schema.name] for predictor in predictors]
     kept = set(rows[0].ids) & set(rows[1].ids)
     notes = [EVERY_ROW] if options.every_row else []
-    for name, predictor in zip(NAMES, predictors, strict=True):
-        if not options.every_row and _may_know(predictor, rows[0]):
-            tested = _tested(predictor, data)
-            if tested is None:
-                notes.append(_warn(name))
-            else:
-                notes.append(f"{name} was trained on rows of these files: only its test rows are compared.")
-                kept &= tested
+    for name, predictor, dataset in zip(NAMES, predictors, rows, strict=True):
+        if not options.every_row:
+            unseen, note = unseen_ids(predictor, dataset, data)
+            kept &= unseen
+            notes += [f"{name} {note}"] if note else []
+    column = sealed_recipe(grouping.artifact).split.group
+    if column is not None and read_as[grouping.schema.name].group is None:
+        notes.append(f"The files have no column {column}: groups are not known, intervals may be too narrow.")
     first, second = (
         d.take(np.array([i for i, key in enumerate(d.ids) if key in kept], dtype=np.int64)) for d in rows
     )
     return _checked(first, second, data), notes
 
 
-def _may_know(predictor: Predictor, rows: Dataset) -> bool:
-    """Tell whether a file of the same name was among those that a model was trained on."""
-    return bool(set(predictor.artifact.manifest.data.get("sources", ())) & {str(s) for s in rows.source})
-
-
-def _tested(predictor: Predictor, data: Sequence[str]) -> set[str] | None:
-    """Return the ids of the rows that a model was tested on, if its split can be cut again from these files."""
-    try:
-        return set(find_test_rows(predictor, data).dataset.ids)
-    except CheckFailed:
-        return None
-
-
-def _warn(name: str) -> str:
-    return (
-        f"{name} was trained on a file of the same name, and its split cannot be cut again from these files:"
-        " if it has seen some of these rows, it looks better than it is."
-    )
+def _grouping(predictors: tuple[Predictor, Predictor]) -> Predictor:
+    """Return the one whose recipe says which rows know of each other; the first where none does."""
+    grouped = (p for p in predictors if sealed_recipe(p.artifact).split.group is not None)
+    return next(grouped, predictors[0])
 
 
 def _checked(first: Dataset, second: Dataset, data: Sequence[str]) -> tuple[Dataset, Dataset]:

@@ -7,6 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from tocsin.artifact.open import Artifact
 from tocsin.audit.readiness.attestations import (
     Attestations,
@@ -21,8 +23,8 @@ from tocsin.core.durable import json_bytes, write_bytes, write_json
 from tocsin.core.errors import InputError
 from tocsin.core.provenance import git_reviewers, git_state
 from tocsin.data.dataset import Dataset
-from tocsin.data.sources import Reading, read
 from tocsin.serve.predictor import Predictor
+from tocsin.workflows.answers import read_rows, unseen_ids
 from tocsin.workflows.costs import measure_addition, measure_cost
 from tocsin.workflows.drills import drill_redaction, drill_rollback
 from tocsin.workflows.evidence import read_evidence, read_histories
@@ -103,9 +105,12 @@ def judge_artifact(
     path, predictor = source.path(), source.predictor()
     artifact = predictor.artifact
     given = read_evidence(options.evidence, artifact)
-    dataset = _read(predictor, options)
+    dataset, note = _read(predictor, options)
     stated = attest(path, artifact.digest, options.attest)
     measured = measure(predictor, dataset, options.seed, tell)
+    if note:
+        seen = measured["importance"]
+        measured["importance"] = replace(seen, facts={**seen.facts, "note": note})
     measured |= {
         name: Measurement(facts, 0.0) for name, facts in (given | find_records(path, artifact)).items()
     }
@@ -167,10 +172,13 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def _read(predictor: Predictor, options: ReadyOptions) -> Dataset | None:
+def _read(predictor: Predictor, options: ReadyOptions) -> tuple[Dataset | None, str]:
+    """Return the rows of --data that the model was not trained on, as far as is known, and a note on that."""
     if not options.data:
-        return None
-    data = read(options.data, predictor.schema, Reading(layout=options.layout))
-    if not (data.label >= 0).any():
+        return None, ""
+    rows = read_rows(predictor, options.data, options.layout)
+    unseen, note = unseen_ids(predictor, rows, options.data)
+    rows = rows.take(np.flatnonzero([key in unseen for key in rows.ids]))
+    if not (rows.label >= 0).any():
         raise InputError(f"--data {', '.join(options.data)}: no labelled row to judge features by")
-    return data
+    return rows, f"the model {note}" if note else ""

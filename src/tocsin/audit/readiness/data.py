@@ -85,6 +85,7 @@ def check_benefit(known: Known) -> Answer:
     unproved = [f["name"] for f in found["features"] if not (f["low"] is not None and f["low"] > 0)]
     words = f"none is dead or harmful on {found['rows']:,} rows"
     words += f"; not shown to help by itself: {', '.join(unproved)}" if unproved else ""
+    words += f"; {found['note']}" if found.get("note") else ""
     score = 0.5 if unproved else 1.0
     return passed(words, "importance", score=score, facts={**counts, "unproved": unproved})
 
