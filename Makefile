@@ -97,7 +97,7 @@ $(BIN)/uv:
 	$(BOOTSTRAP)
 
 lock: $(BIN)/uv ## fit the locks to pyproject.toml (UPGRADE=--upgrade: choose every version anew)
-	UV_FIND_LINKS= $(COMPILE) pyproject.toml --extra serve --extra train --extra track --extra dev \
+	UV_FIND_LINKS= $(COMPILE) pyproject.toml --extra serve --extra train --extra track --extra pretrained --extra dev \
 		--group torch-needs --overrides requirements/overrides.txt --output-file requirements/dev.lock
 	UV_FIND_LINKS= $(COMPILE) pyproject.toml --extra serve --constraints requirements/dev.lock \
 		--output-file requirements/serve.lock
