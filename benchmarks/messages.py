@@ -96,7 +96,7 @@ def message_steps() -> dict[str, Step]:
     part = Part({"text": texts}, encoder.encode({"text": texts}), label, np.full(ROWS, -1), {})
     plain = {"augment_share": 0.0, "hide_share": 0.0, "foreign_share": 0.0, "shape_dropout": 0.0}
     how = {"like lengths together": PhishingConfig(**plain), "and disguised, hidden, estranged": CONFIG}
-    size = encoder.vocabulary.size
+    size = encoder.size
     return {
         name: our_step(MessageBatches(part, BATCH, encoder, config, 0, True), size)
         for name, config in how.items()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from tocsin.artifact.open import open_artifact
 from tocsin.detectors.phishing.demo import make
@@ -136,7 +137,8 @@ def test_disguises_that_folding_undoes_cost_nothing(predictor: Predictor, positi
     assert found["html hiding"].lost < 0.1
 
 
-def test_the_artifact_has_the_vocabulary(run) -> None:
-    saved = json.loads((run.artifact / "encoder" / "text.json").read_text())
-    assert saved["options"] == {"tokens": 96, "vocabulary": 2000, "letters": 512}
-    assert 300 < len(saved["pieces"]) <= 2000 - 259
+def test_the_artifact_has_the_tokenizer(run) -> None:
+    folder = run.artifact / "encoder"
+    options = json.loads((folder / "text.json").read_text())["options"]
+    assert options == {"tokens": 96, "vocabulary": 2000, "letters": 512, "pretrained": None}
+    assert 300 < Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size() <= 2000

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tocsin.core.errors import InputError
 from tocsin.core.types import column
 from tocsin.features.folding import fold
-from tocsin.features.pieces import BREAK, FIRST_PIECE, HIDDEN, PAD, Pieces, learn_pieces
 from tocsin.features.text import SHAPE, TextEncoder, TextOptions, passages
+from tocsin.features.tokenizer import BREAK, PAD, SPECIAL, TOKENIZER, learn_tokenizer, write_tokenizer
 
 TEXTS = [
     "Please verify your account at https://bank.example/a now!",
@@ -31,6 +31,11 @@ def columns(texts: list[str], **more: list[str | None]) -> dict[str, np.ndarray]
     return {name: column(values, numeric=False) for name, values in {"text": texts, **more}.items()}
 
 
+def tokens(text: str) -> list[int]:
+    arrays = FITTED.encode(columns([text]))
+    return arrays["tokens"][0, : arrays["length"][0]].tolist()
+
+
 FITTED = encoder()
 
 
@@ -44,45 +49,51 @@ def test_any_unicode_has_tokens_alone_as_among_others(text: str, other: str) -> 
     assert 1 <= length <= 32
     assert (alone["tokens"][0, :length] > PAD).all()
     assert (alone["tokens"][0, length:] == PAD).all()
-    assert alone["tokens"].max() < FITTED.vocabulary.size
+    assert alone["tokens"].max() < FITTED.size
     assert np.isfinite(alone["shape"]).all()
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
 def test_bytes_bring_back_every_character(text: str) -> None:
     folded = fold(text)
-    nothing_known = Pieces(())
-    spelled = nothing_known.spell(nothing_known.tokens(folded))
-    kept = "".join(folded.split())
-    # Runs of one sign are cut to three; all else comes back.
-    assert len(spelled) <= len(kept)
-    assert set(spelled) == set(kept)
+    nothing_known = learn_tokenizer((), 0)
+    spelled = nothing_known.decode(nothing_known.encode(folded).ids)
+    assert "".join(spelled.split()) == "".join(folded.split())
 
 
-def test_pieces_are_learned_and_words_are_cut_into_them() -> None:
-    pieces = learn_pieces([fold(t) for t in TEXTS], 600)
-    assert pieces.tokens("account")[0] >= FIRST_PIECE
-    assert pieces.spell(pieces.tokens("your account")) == "your account"
-    assert learn_pieces([fold(t) for t in TEXTS], 600).pieces == pieces.pieces
-    assert learn_pieces([fold(t) for t in TEXTS], 300).size <= 300
+def test_tokens_are_learned_and_the_same_texts_give_the_same() -> None:
+    folded = [fold(text) for text in TEXTS]
+    learned = learn_tokenizer(folded, 600)
+    assert len(learned.encode("verify your account", add_special_tokens=False).ids) == 3
+    assert write_tokenizer(learn_tokenizer(folded, 600)) == write_tokenizer(learned)
+    assert learn_tokenizer(folded, 300).get_vocab_size() <= 300
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_a_sender_cannot_write_a_special_token(name: str) -> None:
+    ids = FITTED.tokenizer.encode(name).ids
+    assert ids[0] == BREAK
+    assert min(ids[1:]) >= len(SPECIAL)
+    loaded = TextEncoder.load(FITTED.save())
+    assert loaded.tokenizer.encode(name).ids == ids
 
 
 def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
     words = [f"w{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(200)]
-    ids = FITTED.tokens(" ".join(words))
+    ids = tokens(" ".join(words))
     assert len(ids) == 32
     assert ids[0] == BREAK
-    assert ids[-3:] == FITTED.tokens(words[-1])[-3:]
+    assert ids[-3:] == tokens(words[-1])[-3:]
 
 
 def test_markup_that_hides_in_a_message_takes_no_room_from_its_words() -> None:
     words = "one two three " * 12 + "please send the money before noon " + "six seven eight " * 12
-    plain, hidden = (FITTED.tokens(t) for t in (words, words.replace("e", "e<!-- 1234567890 -->")))
+    plain, hidden = (tokens(t) for t in (words, words.replace("e", "e<!-- 1234567890 -->")))
     assert hidden == plain
 
 
 def test_masks_of_a_long_message_stay() -> None:
-    short, long = (FITTED.tokens("call <NUM> or open <URL> " * times) for times in (1, 40))
+    short, long = (tokens("call <NUM> or open <URL> " * times) for times in (1, 40))
     assert long[:4] == short[:4]
     assert set(short) <= set(long)
 
@@ -122,19 +133,23 @@ def test_windows_are_hidden() -> None:
     arrays = FITTED.encode(columns([TEXTS[0]]))
     for name, changed in FITTED.hide(arrays):
         start, stop = map(int, name[7:-1].split(":"))
-        assert (changed["tokens"][0, start:stop] == HIDDEN).all()
+        assert (changed["tokens"][0, start:stop] == FITTED.hidden).all()
         assert (changed["tokens"][0, stop:] == arrays["tokens"][0, stop:]).all()
 
 
-@pytest.mark.parametrize("damage", ["", "{}", '{"options": 3}', "twice"])
-def test_foreign_files_are_refused(damage: str) -> None:
-    content = FITTED.save()["text.json"]
-    doubled = content.replace(b'"pieces":[', b'"pieces":["qq","qq",')
-    content = doubled if damage == "twice" else damage.encode()
-    with pytest.raises(InputError, match=r"text\.json"):
-        TextEncoder.load({"text.json": content})
+@pytest.mark.parametrize("name", ["text.json", TOKENIZER])
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"options": 3}', b"\xff"])
+def test_foreign_files_are_refused(name: str, damage: bytes) -> None:
+    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+        TextEncoder.load({**FITTED.save(), name: damage})
     with pytest.raises(InputError):
         TextEncoder.load({})
+
+
+def test_what_is_saved_encodes_the_same() -> None:
+    loaded = TextEncoder.load(FITTED.save())
+    before, after = (found.encode(columns(TEXTS)) for found in (FITTED, loaded))
+    assert all(before[name].tobytes() == after[name].tobytes() for name in before)
 
 
 def test_the_shape_says_what_it_is_called() -> None:

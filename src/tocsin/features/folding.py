@@ -30,9 +30,13 @@ MASKS = re.compile(r"(?i)<\s*(url|link|email|num|phone|tel|name|place|decimal|ti
 MARKUP = re.compile(r"<!--.{0,500}?-->|</?[a-zA-Z][^<>]{0,300}>", re.DOTALL)
 """What is left of HTML in a text that was not parsed: comments inside words, tags."""
 DIGITS = re.compile(r"\d+")
+REPEATED = re.compile(r"([^\w\s])\1{3,}")
+"""Runs of one sign, which count as three."""
 SPACE = re.compile(r"\s+")
 WORD = re.compile(r"\w+")
 LATIN, GREEK_OR_CYRILLIC = re.compile("[a-z]"), re.compile("[\u0370-\u052f]")
+HEAD = 0.75
+"""Share of the places that the beginning of a text too long gets; its end gets the rest."""
 MOST_DIGITS = 5
 """Longer runs of digits count as so long."""
 SHORTENERS = frozenset(
@@ -77,6 +81,14 @@ def strip_markup(text: str) -> str:
     )
 
 
+def shorten(text: str, most: int) -> str:
+    """Return at most so many characters: the beginning and the end of a text too long to be read whole."""
+    if len(text) <= most:
+        return text
+    head = int(HEAD * most)
+    return text[:head] + " " + text[len(text) - (most - head - 1) :]
+
+
 def fold(text: str, links: bool = True) -> str:
     """Return text in lower case, NFKC, without invisible characters, digits as 0, spaces single.
 
@@ -94,7 +106,8 @@ def fold(text: str, links: bool = True) -> str:
     text = text.lower()
     if not text.isascii():
         text = WORD.sub(_unmix, text)
-    return SPACE.sub(" ", DIGITS.sub(_digits, text)).strip()
+    text = REPEATED.sub(r"\1\1\1", DIGITS.sub(_digits, text))
+    return SPACE.sub(" ", text).strip()
 
 
 def _unmix(found: re.Match[str]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tocsin.features.folding import shorten
+
 LETTERS = "letters"
 """Name of the array: int32 [B, C], code point + CODES * marks; bit n - 1 of the marks is that of the n-gram."""
 LONGEST = 6
@@ -21,8 +23,6 @@ PRIME, FACTOR = 2_147_483_647, 1_000_003_393
 BUCKETS = 1 << 21
 SALTS = (1_597_334_677, 625_341_585, 461_845_907, 1_540_483_477, 668_265_263, 374_761_393)
 """One odd factor for each length, so that n-grams of unlike lengths fall into unlike buckets."""
-HEAD = 0.75
-"""Share of the places that the beginning of a long text gets; its end gets the rest."""
 CHUNK = 2_000
 
 
@@ -36,7 +36,7 @@ def mark_letters(texts: Sequence[str], places: int) -> np.ndarray:
 
 def _mark(texts: Sequence[str], out_BC: np.ndarray) -> None:
     places = out_BC.shape[1]
-    framed = [f" {_shorten(text, places - 2)} " for text in texts]
+    framed = [f" {shorten(text, places - 2)} " for text in texts]
     size = np.array([len(text) for text in framed])
     code_G = np.frombuffer("".join(framed).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.int64)
     row_G = np.repeat(np.arange(len(texts)), size)
@@ -80,10 +80,3 @@ def hide_letters(letters_BC: np.ndarray, start: float, stop: float) -> np.ndarra
     place_BC = np.arange(letters_BC.shape[1])[None] / np.maximum(length_B1, 1)
     reach = (LONGEST - 1) / np.maximum(length_B1, 1)
     return np.where((place_BC >= start - reach) & (place_BC < stop), letters_BC % CODES, letters_BC)
-
-
-def _shorten(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    head = int(HEAD * most)
-    return text[:head] + " " + text[len(text) - (most - head - 1) :]

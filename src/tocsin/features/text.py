@@ -11,16 +11,22 @@ from typing import Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tokenizers import Tokenizer
 
 from tocsin.core.errors import InputError
 from tocsin.core.types import Arrays, Columns, Files, rows
-from tocsin.features.folding import ADDRESSES, LINKS, fold, strip_invisible, strip_markup
+from tocsin.features.folding import ADDRESSES, HEAD, LINKS, fold, shorten, strip_invisible, strip_markup
 from tocsin.features.letters import LETTERS, hide_letters, mark_letters
-from tocsin.features.pieces import BREAK, HIDDEN, Pieces, learn_pieces
+from tocsin.features.tokenizer import (
+    TOKENIZER,
+    learn_tokenizer,
+    mask_of,
+    open_pretrained,
+    parse_tokenizer,
+    write_tokenizer,
+)
 
 SETTINGS = "text.json"
-HEAD = 0.75
-"""Share of the places that the beginning of a message gets where it is too long; its end gets the rest."""
 CHARACTERS_PER_TOKEN = 8
 WINDOW, WINDOWS = 8, 40
 """Tokens that `hide` hides at once, and how many times at most."""
@@ -46,13 +52,14 @@ class TextOptions(BaseModel):
     vocabulary: int = Field(16_000, ge=300, le=200_000)
     letters: int = Field(1024, ge=0, le=8192)
     """0 leaves the array out."""
+    pretrained: str | None = None
+    """Folder or hub id whose tokenizer is taken as it is, for texts that are not folded; None learns one."""
 
 
 class _Saved(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     options: TextOptions
-    pieces: tuple[str, ...]
     mean: tuple[float, ...] = Field(min_length=len(SHAPE), max_length=len(SHAPE))
     scale: tuple[float, ...] = Field(min_length=len(SHAPE), max_length=len(SHAPE))
 
@@ -65,15 +72,29 @@ class TextEncoder:
 
     def __init__(self, options: TextOptions | None = None) -> None:
         self.options = options or TextOptions()
-        self.vocabulary = Pieces(())
+        self._read(learn_tokenizer((), 0))
         self._mean, self._scale = np.zeros(len(SHAPE)), np.ones(len(SHAPE))
 
+    def _read(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer, self.hidden = tokenizer, mask_of(tokenizer)
+        frame = tokenizer.encode("").ids
+        self._start, self._end = frame[:1], frame[1:]
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are."""
+        return int(self.tokenizer.get_vocab_size())
+
     def fit(self, columns: Columns) -> Self:
-        """Learn the vocabulary and the spread of the shape."""
-        messages = list(_messages(columns))
-        self.vocabulary = learn_pieces(
-            (self._fold(*message) for message in messages), self.options.vocabulary
-        )
+        """Learn the tokens, unless they are pretrained, and the spread of the shape.
+
+        Errors: InputError where there is no such pretrained tokenizer.
+        """
+        messages, options = list(_messages(columns)), self.options
+        if options.pretrained is None:
+            self._read(learn_tokenizer((self._fold(*message) for message in messages), options.vocabulary))
+        else:
+            self._read(open_pretrained(options.pretrained))
         shape = np.array([measure_shape(text) for text, _ in messages])
         self._mean, self._scale = shape.mean(axis=0), shape.std(axis=0) + 1e-6
         return self
@@ -83,12 +104,13 @@ class TextEncoder:
 
         And, unless the options leave it out, `letters` int32 [B, C].
         """
-        folded = [self._fold(*message) for message in _messages(columns)]
-        tokens = np.zeros((len(folded), self.options.tokens), dtype=np.int64)
-        length = np.zeros(len(folded), dtype=np.int64)
-        for row, text in enumerate(folded):
-            ids = self._cut(text)
-            tokens[row, : len(ids)], length[row] = ids, len(ids)
+        messages = list(_messages(columns))
+        folded = [self._fold(*message) for message in messages]
+        cut = self._cut(folded if self.options.pretrained is None else [self._clean(t) for t, _ in messages])
+        tokens = np.zeros((len(cut), self.options.tokens), dtype=np.int64)
+        for row, ids in enumerate(cut):
+            tokens[row, : len(ids)] = ids
+        length = np.array([len(ids) for ids in cut], dtype=np.int64)
         found = {"tokens": tokens, "length": length, "shape": self.shape(columns)}
         return (
             found | {LETTERS: mark_letters(folded, self.options.letters)} if self.options.letters else found
@@ -100,16 +122,16 @@ class TextEncoder:
         scaled = (np.array(found).reshape(-1, len(SHAPE)) - self._mean) / self._scale
         return np.clip(scaled, -5, 5).astype(np.float32)
 
-    def tokens(self, text: str, links: bool = True) -> list[int]:
-        """Return 1 to L ids of one message: a break, the beginning and the end of the text."""
-        return self._cut(self._fold(text, links))
-
-    def _cut(self, folded: str) -> list[int]:
-        ids, room = self.vocabulary.tokens(folded), self.options.tokens - 1
-        if len(ids) > room:
-            start = int(HEAD * room)
-            ids = ids[:start] + ids[len(ids) - (room - start) :]
-        return [BREAK, *ids]
+    def _cut(self, texts: list[str]) -> list[list[int]]:
+        """Return 1 to L ids of each text: the beginning and the end of what is too long, in the tokenizer's frame."""
+        room = self.options.tokens - len(self._start) - len(self._end)
+        head, found = int(HEAD * room), []
+        for encoding in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+            ids = encoding.ids
+            if len(ids) > room:
+                ids = ids[:head] + ids[len(ids) - (room - head) :]
+            found.append([*self._start, *ids, *self._end])
+        return found
 
     def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
         """Return the shape: what simple models see without reading."""
@@ -126,7 +148,7 @@ class TextEncoder:
         for start in range(0, length, width):
             stop = min(start + width, length)
             tokens = arrays["tokens"].copy()
-            tokens[0, start:stop] = HIDDEN
+            tokens[0, start:stop] = self.hidden
             hidden = {"tokens": tokens}
             if LETTERS in arrays:
                 hidden[LETTERS] = hide_letters(arrays[LETTERS], start / length, stop / length)
@@ -147,33 +169,38 @@ class TextEncoder:
             yield f"{name}[{start}:{stop}]", {key: values[row : row + 1] for key, values in arrays.items()}
 
     def save(self) -> Files:
-        """Return the settings, the vocabulary and the spread as one JSON file."""
+        """Return the settings and the spread as one JSON file, the tokenizer as another."""
         saved = _Saved(
-            options=self.options,
-            pieces=self.vocabulary.pieces,
-            mean=tuple(self._mean.tolist()),
-            scale=tuple(self._scale.tolist()),
+            options=self.options, mean=tuple(self._mean.tolist()), scale=tuple(self._scale.tolist())
         )
-        return {SETTINGS: saved.model_dump_json().encode() + b"\n"}
+        return {
+            SETTINGS: saved.model_dump_json().encode() + b"\n",
+            TOKENIZER: write_tokenizer(self.tokenizer),
+        }
 
     @classmethod
     def load(cls, files: Files) -> Self:
         """Rebuild a fitted encoder; InputError on files that `save` did not write."""
-        if files.keys() != {SETTINGS}:
-            raise InputError(f"a text encoder is {SETTINGS}, not {', '.join(sorted(files)) or 'nothing'}")
+        if files.keys() != {SETTINGS, TOKENIZER}:
+            raise InputError(
+                f"a text encoder is {SETTINGS} and {TOKENIZER}, not {', '.join(sorted(files)) or 'nothing'}"
+            )
         try:
             saved = _Saved.model_validate_json(files[SETTINGS])
         except ValidationError as error:
             raise InputError(f"{SETTINGS}: {error.errors()[0]['msg']}") from None
-        if len(set(saved.pieces)) != len(saved.pieces) or not all(saved.pieces) or min(saved.scale) <= 0:
-            raise InputError(f"{SETTINGS}: a piece is empty or there twice, or a spread is not above 0")
+        if min(saved.scale) <= 0:
+            raise InputError(f"{SETTINGS}: a spread is not above 0")
         encoder = cls(saved.options)
-        encoder.vocabulary = Pieces(saved.pieces)
+        encoder._read(parse_tokenizer(files[TOKENIZER]))
         encoder._mean, encoder._scale = np.array(saved.mean), np.array(saved.scale)
         return encoder
 
     def _fold(self, text: str, links: bool) -> str:
         return fold(_shorten(text, CHARACTERS_PER_TOKEN * self.options.tokens), links)
+
+    def _clean(self, text: str) -> str:
+        return _shorten(strip_markup(strip_invisible(text)), CHARACTERS_PER_TOKEN * self.options.tokens)
 
 
 def passages(text: str) -> Iterator[tuple[int, int]]:
@@ -211,13 +238,8 @@ def _messages(columns: Columns) -> Iterator[tuple[str, bool]]:
 
 
 def _shorten(text: str, most: int) -> str:
-    """Keep the beginning and the end of a text too long to be read whole; what is invisible does not count."""
-    if len(text) <= most:
-        return text
-    text = strip_markup(strip_invisible(text))
-    if len(text) <= most:
-        return text
-    return text[: int(HEAD * most)] + " " + text[len(text) - (most - int(HEAD * most)) :]
+    """Keep the beginning and the end of a text too long; what is invisible does not count."""
+    return text if len(text) <= most else shorten(strip_markup(strip_invisible(text)), most)
 
 
 def measure_shape(text: str) -> tuple[float, ...]:

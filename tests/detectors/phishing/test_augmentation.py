@@ -14,14 +14,14 @@ from tocsin.detectors.phishing.augmentation import (
     cells,
     draw_cells,
     find_marks,
-    letter_pieces,
+    word_tokens,
 )
 from tocsin.detectors.phishing.config import PhishingConfig
 from tocsin.detectors.phishing.disguise import DISGUISES, LEET, LOOKALIKES, disguise
 from tocsin.engine.task import Part
 from tocsin.features.folding import fold
-from tocsin.features.pieces import HIDDEN, PAD
 from tocsin.features.text import TextEncoder, TextOptions
+from tocsin.features.tokenizer import PAD
 
 TEXT = "Please verify your account at https://secure.bank.example/a before 20:00, thank you very much"
 
@@ -139,18 +139,20 @@ def test_buckets_hold_every_row_and_like_lengths() -> None:
 
 
 def test_marks_of_a_source_are_found_and_hidden() -> None:
-    marks = find_marks(PART, ENCODER.vocabulary.size)
-    enron = ENCODER.vocabulary.tokens("enron")
+    marks = find_marks(PART, ENCODER.size)
+    enron, account = (
+        ENCODER.tokenizer.encode(word, add_special_tokens=False).ids for word in ("enron", "account")
+    )
     assert marks[enron].all() or len(enron) > 1
-    assert not marks[ENCODER.vocabulary.tokens("account")].all()
+    assert not marks[account].all()
 
 
 def test_a_strange_language_keeps_what_is_no_letter() -> None:
-    letters = set(letter_pieces(ENCODER.vocabulary).tolist())
+    words, _ = word_tokens(ENCODER.tokenizer)
     plain, strange = batches(), batches(foreign_share=0.99)
     for i in range(len(plain)):
         a, b = plain[i].inputs["tokens"].numpy(), strange[i].inputs["tokens"].numpy()
-        assert ((a == b) | np.isin(a, list(letters))).all()
+        assert ((a == b) | np.isin(a, words)).all()
     assert (plain[0].inputs["tokens"] != strange[0].inputs["tokens"]).any()
 
 
@@ -158,6 +160,6 @@ def test_only_tokens_inside_are_hidden() -> None:
     hidden = batches(hide_share=0.45)[0].inputs
     plain = batches()[0].inputs
     changed = hidden["tokens"] != plain["tokens"]
-    assert (hidden["tokens"][changed] == HIDDEN).all()
+    assert (hidden["tokens"][changed] == ENCODER.hidden).all()
     assert ((plain["tokens"] == PAD) == (hidden["tokens"] == PAD)).all()
     assert changed.any()

@@ -7,8 +7,8 @@ from torch import nn
 
 from tocsin.detectors.phishing.config import PhishingConfig
 from tocsin.detectors.phishing.model import POOL, TwoWayLstm, build_model, pool, reverse
-from tocsin.features.pieces import BREAK
 from tocsin.features.text import SHAPE
+from tocsin.features.tokenizer import BREAK
 from tocsin.nn.export import export_onnx, parity, sized
 
 SMALL = {

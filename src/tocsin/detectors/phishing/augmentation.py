@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from tocsin.core.errors import InputError
@@ -24,8 +25,8 @@ from tocsin.detectors.phishing.model import POOL
 from tocsin.engine.batch import Batch
 from tocsin.engine.task import Part
 from tocsin.features.letters import LETTERS
-from tocsin.features.pieces import FIRST_BYTE, FIRST_PIECE, HIDDEN, INNER, Pieces
 from tocsin.features.text import TextEncoder
+from tocsin.features.tokenizer import SPECIAL
 from tocsin.nn.losses import loss_terms
 
 BUCKET = 16
@@ -51,8 +52,8 @@ class MessageBatches:
     def __post_init__(self) -> None:
         self._cells = cells(self.part, self.config.balance)
         is_marked = self.training and self.config.mark_share > 0
-        self._marks = find_marks(self.part, self.encoder.vocabulary.size) if is_marked else None
-        self._letters = letter_pieces(self.encoder.vocabulary)
+        self._marks = find_marks(self.part, self.encoder.size) if is_marked else None
+        self._words, self._rare = word_tokens(self.encoder.tokenizer)
         self._terms = loss_terms(torch.as_tensor(self.part.label), self.weight_2)
 
     def __len__(self) -> int:
@@ -100,13 +101,12 @@ class MessageBatches:
 
         So the model learns how much to believe the rest of a message when its words say nothing.
         """
-        tokens, letters = arrays["tokens"], self._letters
+        tokens = arrays["tokens"]
         rows = rng.random(len(tokens)) < self.config.foreign_share
-        if len(letters) < 2 or not rows.any():
+        if not len(self._rare) or not rows.any():
             return arrays
-        strange = np.arange(self.encoder.vocabulary.size)
-        rare = np.concatenate([letters[len(letters) // 2 :], np.arange(FIRST_BYTE + 128, FIRST_PIECE)])
-        strange[letters] = rng.choice(rare, len(letters))
+        strange = np.arange(self.encoder.size)
+        strange[self._words] = rng.choice(self._rare, len(self._words))
         return {**arrays, "tokens": np.where(rows[:, None], strange[tokens], tokens)}
 
     def _hide(self, arrays: Arrays, rng: np.random.Generator) -> Arrays:
@@ -120,13 +120,18 @@ class MessageBatches:
         hidden = inside & (rng.random(tokens.shape) < chance)
         unseen = rng.random(len(tokens)) < config.shape_dropout
         shape = np.where(unseen[:, None], np.float32(0), arrays["shape"])
-        return {**arrays, "tokens": np.where(hidden, HIDDEN, tokens), "shape": shape}
+        return {**arrays, "tokens": np.where(hidden, self.encoder.hidden, tokens), "shape": shape}
 
 
-def letter_pieces(vocabulary: Pieces) -> np.ndarray:
-    """Return the ids of pieces that are letters, frequent ones first: single letters, then by use."""
-    names = [piece.lstrip(INNER) for piece in vocabulary.pieces]
-    return np.flatnonzero([name.isalpha() for name in names]) + FIRST_PIECE
+def word_tokens(tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of tokens that are letters, and of those that a strange text is made of.
+
+    Ids rise as tokens get rarer: a strange text has the rarer half of the letters, and parts of characters.
+    """
+    texts = tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())])
+    words = np.flatnonzero([text.strip().isalpha() for text in texts])
+    parts = np.flatnonzero(["\ufffd" in text for text in texts])
+    return words, np.concatenate([words[len(words) // 2 :], parts])
 
 
 def trim(arrays: Arrays) -> Arrays:
@@ -203,7 +208,7 @@ def find_marks(part: Part, vocabulary: int) -> np.ndarray:
         rates = counts / sizes
         alone = rates.max(axis=0) >= MARK_SHARE * np.maximum(rates.sum(axis=0), 1e-12)
         marks |= alone & (counts.sum(axis=0) >= MARK_ROWS)
-    marks[: HIDDEN + 1] = False
+    marks[: len(SPECIAL)] = False
     return marks
 
 

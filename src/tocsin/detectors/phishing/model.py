@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tocsin.detectors.phishing.config import PhishingConfig
-from tocsin.features.pieces import PAD
+from tocsin.features.tokenizer import PAD
 
 POOL = 4
 """Neighbouring places that the LSTM reads as one: a quarter of the steps, which cannot run side by side."""

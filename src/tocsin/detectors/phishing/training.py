@@ -29,7 +29,7 @@ def plan(context: PlanContext) -> Plan:
     config, encoder = cast(PhishingConfig, context.recipe.model), cast(TextEncoder, context.encoder)
     train, valid = labelled(context.train), labelled(context.valid)
     corrections = make_corrections(section.loss, train.label, 2)
-    task = DetectTask(config, encoder.vocabulary.size, len(context.categories), corrections)
+    task = DetectTask(config, encoder.size, len(context.categories), corrections)
 
     def batches(part: Part, training: bool) -> MessageBatches:
         how = (section.batch_size, encoder, config, context.seed, training)
