@@ -52,7 +52,7 @@ def test_the_graph_answers_as_the_model(seed):
         LETTERS: odd
     }
     graph = Graph("grams")
-    onnx = build_model(graph, arrays, add_ngrams(graph, LETTERS, PLACES, model.weights, model.bias))
+    onnx = build_model(graph, arrays, add_ngrams(graph, LETTERS, model.weights, model.bias))
     for batch in (arrays, made(64, seed)[0]):
         (logit,) = open_session(onnx).run(["logit"], batch)
         np.testing.assert_allclose(expit(logit.astype(np.float64)), model.predict(batch), atol=1e-6)

@@ -95,6 +95,14 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class Ragged(Protocol):
+    """What an encoder offers beside `Encoder` where its rows differ in length."""
+
+    ragged: Mapping[str, str]
+    """Array -> name of its second axis, free in the model: zeros behind the end of a row change no answer."""
+
+
+@runtime_checkable
 class TextReader(Protocol):
     """What an encoder offers beside `Encoder` where its samples are texts."""
 

@@ -72,6 +72,7 @@ class TextEncoder:
 
     def __init__(self, options: TextOptions | None = None) -> None:
         self.options = options or TextOptions()
+        self.ragged = {"tokens": "places"} | ({LETTERS: "characters"} if self.options.letters else {})
         self._read(learn_tokenizer((), 0))
         self._mean, self._scale = np.zeros(len(SHAPE)), np.ones(len(SHAPE))
 

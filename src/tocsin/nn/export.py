@@ -21,14 +21,11 @@ from torch import Tensor, nn
 
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.types import Arrays, rows
+from tocsin.nn.graphs import ROWS, Axes
 
 OPSET = 20
-ROWS = "rows"
 SIZES = (1, 2, 7, 100)
 CALIBRATION_CHUNK = 64
-
-Axes = Mapping[str, Mapping[int, str]]
-"""Input -> axis -> name of its free size; equal names are equal sizes. Axis 0 is `rows` if not named."""
 
 _HARMLESS = (
     (FutureWarning, r".*isinstance\(treespec, LeafSpec\)` is deprecated"),  # torch 2.13 about itself
@@ -64,8 +61,13 @@ def export_onnx(model: nn.Module, arrays: Arrays, outputs: Sequence[str], axes: 
     free = {name: {0: ROWS} | dict((axes or {}).get(name, {})) for name in arrays}
     _check_example(arrays, free)
     flat = _Flat(frozen(model), list(arrays), list(outputs)).eval()
-    dims = {size: torch.export.Dim(size) for named in free.values() for size in named.values()}
-    shapes = tuple({axis: dims[size] for axis, size in named.items()} for named in free.values())
+    # Only rows by name: of a named size the exporter wants proof that every value works, and finds none where a
+    # model divides it. What it fixes without a word is found below.
+    rows_of = torch.export.Dim(ROWS)
+    shapes = tuple(
+        {axis: rows_of if size == ROWS else torch.export.Dim.AUTO for axis, size in named.items()}
+        for named in free.values()
+    )
     with _quiet():
         program = torch.onnx.export(
             flat,
@@ -79,8 +81,9 @@ def export_onnx(model: nn.Module, arrays: Arrays, outputs: Sequence[str], axes: 
             verbose=False,
         )
     assert program is not None
-    _check_free(program.model_proto, free)
-    return _seal(program.model_proto)
+    proto = program.model_proto
+    _name_free(proto, free)
+    return _seal(proto)
 
 
 def frozen(model: nn.Module) -> nn.Module:
@@ -174,15 +177,17 @@ def _check_example(arrays: Arrays, free: Axes) -> None:
                 raise InputError(f"the example needs at least 2 {size}; {name!r} has the shape {shape}")
 
 
-def _check_free(proto: onnx.ModelProto, free: Axes) -> None:
-    """Refuse an axis that the exporter fixed, without a word, as the model read its size as a number."""
+def _name_free(proto: onnx.ModelProto, free: Axes) -> None:
+    """Give free axes their names; refuse one that the exporter fixed, as the model read its size as a number."""
     for node in proto.graph.input:
         for axis, size in free[node.name].items():
-            if not node.type.tensor_type.shape.dim[axis].dim_param:
+            dim = node.type.tensor_type.shape.dim[axis]
+            if not dim.dim_param:
                 raise CheckFailed(
                     f"the model fixes {size} (axis {axis} of {node.name!r}) to the example's size;"
                     " take sizes from x.shape[i], not from len(x)"
                 )
+            dim.dim_param = size
 
 
 def _gap(

@@ -24,6 +24,9 @@ KINDS = {
 }
 LOGIT = "logit"
 
+Axes = Mapping[str, Mapping[int, str]]
+"""Input -> axis -> name of its free size; equal names are equal sizes. Axis 0 is `rows` if not named."""
+
 
 class Graph:
     """Nodes and constants in the making; every name that it gives begins with its prefix."""
@@ -64,19 +67,25 @@ def add_matrix(graph: Graph, parts: Sequence[FlatPart]) -> str:
     return graph.add("Concat", columns, axis=1) if len(columns) > 1 else columns[0]
 
 
-def build_model(graph: Graph, arrays: Arrays, logit: str) -> bytes:
+def build_model(graph: Graph, arrays: Arrays, logit: str, axes: Axes | None = None) -> bytes:
     """Return a model with the arrays as named inputs and one output `logit` [B], float32.
 
-    logit: name of a float64 value [B]. The arrays tell names, types and widths.
+    logit: name of a float64 value [B]. The arrays tell names, types and widths; `axes` which of these are free.
     """
     graph.name(graph.add("Cast", [logit], to=TensorProto.FLOAT), LOGIT)
     inputs = [
-        helper.make_tensor_value_info(name, KINDS[str(values.dtype)], [ROWS, *values.shape[1:]])
+        helper.make_tensor_value_info(
+            name, KINDS[str(values.dtype)], _shape(values, (axes or {}).get(name, {}))
+        )
         for name, values in arrays.items()
     ]
     outputs = [helper.make_tensor_value_info(LOGIT, TensorProto.FLOAT, [ROWS])]
     proto = helper.make_graph(graph.nodes, graph.prefix, inputs, outputs, graph.constants)
     return _finish(helper.make_model(proto, ir_version=IR))
+
+
+def _shape(values: np.ndarray, free: Mapping[int, str]) -> list[int | str]:
+    return [free.get(axis, size) if axis else ROWS for axis, size in enumerate(values.shape)]
 
 
 def average_models(network: bytes, other: bytes, temperatures: tuple[float, float]) -> bytes:

@@ -10,7 +10,7 @@ from tocsin.features.letters import BUCKETS, CODES, FACTOR, LONGEST, PRIME, SALT
 from tocsin.nn.graphs import Graph
 
 
-def add_ngrams(graph: Graph, letters: str, places: int, weights: np.ndarray, bias: float) -> str:
+def add_ngrams(graph: Graph, letters: str, weights: np.ndarray, bias: float) -> str:
     """Add `bias + sum of weights / root of their number` over the marked n-grams; return the float64 logit [B].
 
     letters: name of the int32 array [B, C]; weights: float32 [BUCKETS].
@@ -20,7 +20,7 @@ def add_ngrams(graph: Graph, letters: str, places: int, weights: np.ndarray, bia
     table, last = graph.hold(weights.astype(np.float32)), graph.hold(np.array([1], dtype=np.int64))
     hashed, sums, counts = graph.add("Mul", [code, _hold(graph, 0)]), [], []
     for length in range(1, LONGEST + 1):
-        ahead = _ahead(graph, code, length - 1, places)
+        ahead = _ahead(graph, code, length - 1)
         raised = graph.add("Mul", [hashed, _hold(graph, FACTOR)])
         raised = graph.add("Add", [graph.add("Add", [raised, ahead]), _hold(graph, 1)])
         hashed = graph.add("Mod", [raised, _hold(graph, PRIME)])
@@ -40,10 +40,10 @@ def _hold(graph: Graph, value: int) -> str:
     return graph.hold(np.array(value, dtype=np.int64))
 
 
-def _ahead(graph: Graph, code: str, by: int, places: int) -> str:
+def _ahead(graph: Graph, code: str, by: int) -> str:
     """Return what stands `by` places further on; 0 behind the last place."""
     if not by:
         return code
     padded = graph.add("Pad", [code, graph.hold(np.array([0, 0, 0, by], dtype=np.int64))])
-    ends = [np.array([n], dtype=np.int64) for n in (by, by + places, 1)]
+    ends = [np.array([n], dtype=np.int64) for n in (by, np.iinfo(np.int64).max, 1)]
     return graph.add("Slice", [padded, *map(graph.hold, ends)])

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Protocol
 
-import numpy as np
 import onnxruntime
 
 from tocsin.artifact.manifest import TensorSpec
 from tocsin.core.errors import InputError
-from tocsin.core.types import Arrays, rows
+from tocsin.core.types import Arrays
+from tocsin.nn.ragged import places, run_ragged
 
 CALL_SECONDS = 0.002
 """One call into the library takes about this long. Longer calls fall out of the processor's caches: a row of
@@ -43,23 +43,21 @@ class OnnxRuntime:
         _check("output", outputs, self._session.get_outputs())
         self._inputs = [spec.name for spec in inputs]
         self._outputs = [spec.name for spec in outputs]
+        self._ragged = [spec.name for spec in inputs if len(spec.shape) > 1 and spec.shape[1] is None]
+        self._places = 1
         self.rows_per_call = 1
 
     def run(self, arrays: Arrays) -> Arrays:
-        """Return the named outputs [B, ...] of the named inputs [B, ...]; a few rows at a time."""
-        step = self.rows_per_call
-        starts = range(0, rows(arrays), step)
-        if len(starts) <= 1:
-            return self._call(arrays)
-        parts = [self._call({n: a[s : s + step] for n, a in arrays.items()}) for s in starts]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
+        """Return the named outputs [B, ...] of the named inputs [B, ...]; a few rows of like length at a time."""
+        return run_ragged(self._call, arrays, self._ragged, self.rows_per_call * self._places)
 
     def tune(self, arrays: Arrays) -> None:
-        """Choose rows per call by the time that the first row takes alone."""
+        """Choose rows per call by the time that the first row takes alone; shorter rows are more, longer ones fewer."""
         row = {name: array[:1] for name, array in arrays.items()}
-        self._call(row)
-        fastest = min(_seconds(self._call, row) for _ in range(3))
+        self.run(row)
+        fastest = min(_seconds(self.run, row) for _ in range(3))
         self.rows_per_call = max(1, min(MOST_ROWS, round(CALL_SECONDS / fastest)))
+        self._places = int(places(arrays, self._ragged)[0])
 
     def _call(self, arrays: Arrays) -> Arrays:
         found = self._session.run(self._outputs, {name: arrays[name] for name in self._inputs})

@@ -11,11 +11,11 @@ from onnxruntime import InferenceSession
 from torch import nn
 
 from tocsin.artifact.manifest import Int8
-from tocsin.core.detector import Encoder
+from tocsin.core.detector import Encoder, Ragged
 from tocsin.core.durable import write_bytes
 from tocsin.core.plugins import resolve
 from tocsin.core.recipe import Recipe
-from tocsin.core.types import Arrays, rows, take
+from tocsin.core.types import Arrays, take
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
 from tocsin.engine.hardware import make_fabric
@@ -24,10 +24,12 @@ from tocsin.engine.task import Part, Plan, PlanContext, Stage
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.metrics.classification import judge, measure
 from tocsin.nn.export import export_onnx, open_session, parity, quantize, sized
+from tocsin.nn.ragged import run_ragged
 from tocsin.workflows.prepare import Prepared, categories_of, encode_part
 from tocsin.workflows.trackers import Tracking
 
-CHUNK = 1024
+CHUNK, CELLS = 1024, 16_384
+"""Rows of one call; rows times places where inputs are ragged."""
 EXAMPLE = 8
 CALIBRATED = 512
 
@@ -118,7 +120,7 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
     model = _fit_stages(plan, job, tell)
     example = take(parts.valid.arrays, np.arange(min(EXAMPLE, len(parts.valid))))
     outputs = list(model(**_tensors(example)))
-    onnx = export_onnx(model, example, outputs)
+    onnx = export_onnx(model, example, outputs, free_axes(parts.encoder))
     differences = parity(
         model,
         onnx,
@@ -145,6 +147,11 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
         test,
         time.monotonic() - start,
     )
+
+
+def free_axes(encoder: Encoder) -> Mapping[str, Mapping[int, str]]:
+    """Return array -> axis -> name of what is free in the model beside the rows."""
+    return {n: {1: size} for n, size in encoder.ragged.items()} if isinstance(encoder, Ragged) else {}
 
 
 def quantise(onnx: bytes, parts: Parts, job: Job, tell: Callable[[str], None]) -> tuple[bytes, Int8]:
@@ -201,14 +208,17 @@ def augmented_rows(stage: Stage) -> tuple[Arrays, np.ndarray] | None:
 
 
 def score(session: InferenceSession, arrays: Arrays) -> Arrays:
-    """Run a session over rows in chunks; returns named outputs, row axis first."""
+    """Run a session over rows, a bounded number at a time; returns named outputs, row axis first."""
     names = [output.name for output in session.get_outputs()]
-    wanted = [node.name for node in session.get_inputs()]
-    found = [
-        session.run(names, {name: arrays[name][start : start + CHUNK] for name in wanted})
-        for start in range(0, rows(arrays), CHUNK)
-    ]
-    return {name: np.concatenate([chunk[i] for chunk in found]) for i, name in enumerate(names)}
+    inputs = session.get_inputs()
+    ragged = [node.name for node in inputs if len(node.shape) > 1 and not isinstance(node.shape[1], int)]
+    step = CELLS if ragged else CHUNK
+
+    def run(part: Arrays) -> Arrays:
+        found = session.run(names, {node.name: part[node.name] for node in inputs})
+        return dict(zip(names, found, strict=True))
+
+    return run_ragged(run, arrays, ragged, step)
 
 
 def _tensors(arrays: Arrays) -> dict[str, Any]:

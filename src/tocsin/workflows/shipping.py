@@ -22,7 +22,7 @@ from tocsin.nn.graphs import Graph, add_matrix, average_models, build_model
 from tocsin.nn.linear import add_additive
 from tocsin.nn.ngrams import add_ngrams
 from tocsin.nn.trees import add_trees
-from tocsin.workflows.members import Member, Parts, score
+from tocsin.workflows.members import Member, Parts, free_axes, score
 
 Tell = Callable[[str], None]
 Predict = Callable[[Arrays], np.ndarray]
@@ -94,8 +94,8 @@ def _export_baseline(network: Member, baseline: Baseline) -> Member:
 def _export_grams(network: Member, grams: GramModel) -> Member:
     """Return a member that is the linear model of n-grams."""
     graph, arrays = Graph(NGRAMS), network.parts.valid.arrays
-    logit = add_ngrams(graph, LETTERS, arrays[LETTERS].shape[1], grams.weights, grams.bias)
-    onnx = build_model(graph, arrays, logit)
+    logit = add_ngrams(graph, LETTERS, grams.weights, grams.bias)
+    onnx = build_model(graph, arrays, logit, free_axes(network.parts.encoder))
     return _stand_in(network, NGRAMS, onnx, (_compare(onnx, grams.predict, NGRAMS, network), grams.seconds))
 
 

@@ -69,9 +69,42 @@ class TwoWayLstm(nn.Module):
 
     def forward(self, x_BPC: Tensor, length_B: Tensor) -> Tensor:
         """Return both states at each place; what stands behind the end means nothing."""
+        if torch.onnx.is_in_onnx_export():
+            return self._export(x_BPC, length_B)
         ahead_BPH, _ = self.ahead(x_BPC)
         back_BPH, _ = self.back(reverse(x_BPC, length_B))
         return torch.cat([ahead_BPH, reverse(back_BPH, length_B)], dim=2)
+
+    def _export(self, x_BPC: Tensor, length_B: Tensor) -> Tensor:
+        """Write ONNX's own operator, which turns rows around itself: PyTorch's fixes P when it is exported."""
+        sides = [dict(side.named_parameters()) for side in (self.ahead, self.back)]
+
+        def both(*names: str) -> Tensor:
+            return torch.stack([torch.cat([_gates(side[name]) for name in names]) for side in sides])
+
+        inputs = (
+            x_BPC.transpose(0, 1),
+            both("weight_ih_l0"),
+            both("weight_hh_l0"),
+            both("bias_ih_l0", "bias_hh_l0"),
+            length_B.to(torch.int32),
+        )
+        places, rows = inputs[0].shape[:2]
+        hidden = self.ahead.hidden_size
+        found_P2BH: Tensor = torch.onnx.ops.symbolic(
+            "LSTM",
+            inputs,
+            {"hidden_size": hidden, "direction": "bidirectional"},
+            dtype=x_BPC.dtype,
+            shape=(places, 2, rows, hidden),
+            version=14,
+        )
+        return found_P2BH.permute(2, 0, 1, 3).flatten(2)
+
+
+def _gates(values: Tensor) -> Tensor:
+    """Put the gates of an LSTM's weights in ONNX's order: PyTorch has input, forget, cell, output."""
+    return values.reshape(4, -1, *values.shape[1:])[[0, 3, 1, 2]].reshape(values.shape)
 
 
 class CnnTrunk(nn.Module):
@@ -86,13 +119,14 @@ class CnnTrunk(nn.Module):
         self.width = channels + (4 * config.hidden if lstm else channels)
 
     def forward(self, x_BLD: Tensor, length_B: Tensor) -> Tensor:
-        """Return [B, width]; L is a multiple of POOL."""
+        """Return [B, width]."""
         inside_BL = mark_places(length_B, x_BLD.shape[1])
         found_BLC = self.convolutions(x_BLD, inside_BL)
         most_BC = found_BLC.amax(dim=1)  # at least 0, as is what lies behind the end
         if self.lstm is None:
             return torch.cat([most_BC, found_BLC.sum(dim=1) / length_B[:, None]], dim=1)
-        x_BPC = found_BLC.unflatten(1, (found_BLC.shape[1] // POOL, POOL)).amax(dim=2)
+        found_BCL = F.pad(found_BLC.transpose(1, 2), (0, POOL - 1))  # a last, shorter group is a group
+        x_BPC = F.max_pool1d(found_BCL, POOL).transpose(1, 2)
         length_B = (length_B + POOL - 1) // POOL
         states_BPH = self.lstm(self.dropout(x_BPC), length_B)
         return torch.cat([most_BC, pool(states_BPH, length_B)], dim=1)
