@@ -1,9 +1,8 @@
-"""Baselines that read texts: n-grams with a linear model, and words that people would list.
+"""Baselines that read texts: n-grams with a linear model.
 
 Shapes: N texts.
 """
 
-import re
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -111,39 +110,9 @@ def _fit_svm(vectors: Vectors, label: np.ndarray, seed: int) -> tuple[Predict, s
 TFIDF = "TF-IDF of words (1-2) and characters (2-4)"
 STEEP = 3.0
 """The margin of the SVM is no probability: this scale only keeps its order and its decision, at 0.5."""
-RULES: Mapping[str, str] = {
-    "urgency": r"urgent|immediately|within \d+ ?h|24 ?h|suspend|expire|last chance|act now|final notice|haraka"
-    r"|dringend|sofort|gesperrt|urgente|inmediat|suspendid|срочно|немедленно|заблокирован|立即|马上|尽快|緊急|acil",
-    "credentials": r"passw|verify|confirm|account|log ?in|sign ?in|security|update your|pin\b|otp|kennwort|konto"
-    r"|contrase|cuenta|verific|nenosiri|akaunti|thibitisha|парол|подтверд|счет|счёт|密码|验证|账户|登录|şifre|hesap",
-    "money": r"winner|won|prize|free|cash|bonus|refund|invoice|payment|loan|gift|lottery|ushindi|zawadi|hongera"
-    r"|gewinn|kostenlos|premio|gratis|ganado|выигр|приз|бесплатн|中奖|奖|免费|贷款|hediye|kazan",
-    "links": r"https?://|www\.|bit\.ly|tinyurl|click|klick|clic|hapa|ссылк|点击|tıkla",
-    "odd hosts": r"https?://\d+\.\d+\.\d+\.\d+|xn--|https?://[^\s/]*@|https?://[^\s/]*(?:-[^\s/]*){3}",
-    "numbers to call": r"\b(?:call|text|txt|piga|llame|anruf|позвони|致电|拨打)\b.{0,20}\d{4}|\+?\d{10,}",
-}
-"""Kind -> words for it: what someone would write down without looking at data."""
-
-
-def _fit_rules(vectors: Vectors, label: np.ndarray, _seed: int) -> tuple[Predict, str]:
-    """Count the kinds that a text shows; training only turns the count into a probability."""
-    known = [re.compile(pattern, re.IGNORECASE) for pattern in RULES.values()]
-
-    def count(found: Sequence[str]) -> np.ndarray:
-        return np.array(
-            [sum(rule.search(text) is not None for rule in known) for text in found], dtype=np.int64
-        )
-
-    points, size = count(vectors.texts), len(known) + 1
-    rows, positives = np.bincount(points, minlength=size), np.bincount(points, label, minlength=size)
-    share = np.maximum.accumulate((positives + label.mean()) / (rows + 1.0))
-    return lambda unseen: share[
-        count(unseen)
-    ], f"how many of {len(known)} kinds of words occur: {', '.join(RULES)}"
 
 
 READERS: Mapping[str, Callable[[Vectors, np.ndarray, int], tuple[Predict, str]]] = {
     "tfidf": _fit_tfidf,
     "tfidf-svm": _fit_svm,
-    "rules": _fit_rules,
 }

@@ -221,9 +221,9 @@ class EvaluationSection(Section):
 class ExportSection(Section):
     """How the model leaves PyTorch."""
 
-    ship: Literal["model", "logistic", "lightgbm", "ngrams", "average"] = Field(
+    ship: Literal["model", "logistic", "lightgbm", "ngrams", "rules", "average"] = Field(
         "model",
-        description="what is packaged: the model, a baseline, or the average of the model and LightGBM (texts: ngrams)",
+        description="what is packaged: the model, a baseline, or its average with LightGBM (texts: ngrams and rules)",
     )
     parity: float = Field(
         1e-5, gt=0, le=1e-2, description="largest difference in probability between PyTorch and ONNX"

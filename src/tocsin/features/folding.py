@@ -34,6 +34,8 @@ REPEATED = re.compile(r"([^\w\s])\1{3,}")
 """Runs of one sign, which count as three."""
 SPACE = re.compile(r"\s+")
 WORD = re.compile(r"\w+")
+LONE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+"""Kana and Han: a character is a word, and no spaces stand between."""
 LATIN, GREEK_OR_CYRILLIC = re.compile("[a-z]"), re.compile("[\u0370-\u052f]")
 HEAD = 0.75
 """Share of the places that the beginning of a text too long gets; its end gets the rest."""

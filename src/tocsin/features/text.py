@@ -2,7 +2,7 @@
 
 Subject and text are read as one, the subject in a line of its own before the text: in collections it stands there.
 
-Shapes: B rows, L places for tokens, S numbers of the shape.
+Shapes: B rows, L places for tokens, S numbers of the shape, K kinds of cues, C places for letters.
 """
 
 import re
@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from tocsin.core.errors import InputError
 from tocsin.core.types import Arrays, Columns, Files, rows
+from tocsin.features.cues import CUES, mark_cues
 from tocsin.features.folding import ADDRESSES, HEAD, LINKS, fold, shorten, strip_invisible, strip_markup
 from tocsin.features.letters import LETTERS, hide_letters, mark_letters
 from tocsin.features.tokenizer import (
@@ -40,6 +41,7 @@ SHAPE = (
 
 _SEGMENT = re.compile(r"[^\s]+")
 _END = re.compile(r"[.!?;:。！？।؟\n]")
+_OTHER = re.compile(r"[^\w\s]|_")
 _NUMBER = re.compile(r"\d[\d .,/-]*")
 
 
@@ -65,7 +67,7 @@ class _Saved(BaseModel):
 
 
 class TextEncoder:
-    """Columns `text`, and where they are there `subject` and `channel`, -> `tokens`, `length`, `shape`, `letters`.
+    """Columns `text`, and where they are there `subject` and `channel`, -> the arrays of a message.
 
     `channel` only says whether the whole text is one link, whose letters are then kept.
     """
@@ -103,7 +105,7 @@ class TextEncoder:
     def encode(self, columns: Columns) -> Arrays:
         """Return `tokens` int64 [B, L], 0 behind the end; `length` int64 [B]; `shape` float32 [B, S].
 
-        And, unless the options leave it out, `letters` int32 [B, C].
+        And `cues` int32 [B, K], and unless the options leave it out, `letters` int32 [B, C].
         """
         messages = list(_messages(columns))
         folded = [self._fold(*message) for message in messages]
@@ -112,7 +114,12 @@ class TextEncoder:
         for row, ids in enumerate(cut):
             tokens[row, : len(ids)] = ids
         length = np.array([len(ids) for ids in cut], dtype=np.int64)
-        found = {"tokens": tokens, "length": length, "shape": self.shape(columns)}
+        found = {
+            "tokens": tokens,
+            "length": length,
+            "shape": self.shape(columns),
+            CUES: mark_cues(folded),
+        }
         return (
             found | {LETTERS: mark_letters(folded, self.options.letters)} if self.options.letters else found
         )
@@ -269,6 +276,6 @@ def measure_shape(text: str) -> tuple[float, ...]:
         sum(map(str.isupper, text)) / letters,
         *log[4:8],
         0.0 if text.isascii() else 1 - sum(map(str.isascii, text)) / size,
-        sum(not (c.isalnum() or c.isspace()) for c in text) / size,
+        len(_OTHER.findall(text)) / size,
         log[8],
     )

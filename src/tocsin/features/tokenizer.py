@@ -12,7 +12,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from tocsin.core.errors import InputError
-from tocsin.features.folding import MARKS
+from tocsin.features.folding import LONE, MARKS
 
 PAD, HIDDEN, BREAK = range(3)
 """Token of the padding, of what is hidden from the model, and before a message."""
@@ -23,7 +23,7 @@ MASKS = ("<hidden>", "<mask>", "[MASK]", "<|mask|>")
 """Names that tokenizers have for what is hidden."""
 TOKENIZER = "tokenizer.json"
 
-_LONE = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # kana and Han: a character is a word
+_LONE = LONE.pattern.strip("[]")
 _LETTER = rf"[\p{{L}}\p{{M}}&&[^{_LONE}]]"
 _WORDS = Regex(rf"[{MARKS}]|[{_LONE}]| ?0+| ?{_LETTER}{{1,{LONGEST_WORD}}}|([^\s\p{{L}}\p{{M}}0{MARKS}])\1*")
 _IDLE_SPACES = Regex(rf" (?![\p{{L}}\p{{M}}0])| (?=[{_LONE}])")

@@ -88,24 +88,28 @@ def _shape(values: np.ndarray, free: Mapping[int, str]) -> list[int | str]:
     return [free.get(axis, size) if axis else ROWS for axis, size in enumerate(values.shape)]
 
 
-def average_models(network: bytes, other: bytes, temperatures: tuple[float, float]) -> bytes:
-    """Return the model whose logit is the mean of the two models' logits, each over its temperature.
+def average_models(models: Sequence[bytes], temperatures: Sequence[float]) -> bytes:
+    """Return the model whose logit is the mean of the models' logits, each over its temperature.
 
-    Both take the same named inputs; the network's other outputs stay.
+    All take the same named inputs; their inner names differ. The first's other outputs stay.
     """
-    first, second = onnx.load_from_string(network), onnx.load_from_string(other)
-    _rename(first.graph, {LOGIT: "network.logit"})
-    _rename(second.graph, {LOGIT: "other.logit"})
+    protos = [onnx.load_from_string(model) for model in models]
     mix = Graph("mean")
     scaled = []
-    for name, temperature in zip(("network.logit", "other.logit"), temperatures, strict=True):
-        wide = mix.add("Cast", [name], to=TensorProto.DOUBLE)
-        scaled.append(mix.add("Div", [wide, mix.hold(np.array(2 * temperature, dtype=np.float64))]))
-    mix.name(mix.add("Cast", [mix.add("Add", scaled)], to=TensorProto.FLOAT), LOGIT)
-    graph = first.graph
-    graph.node.extend([*second.graph.node, *mix.nodes])
-    graph.initializer.extend([*second.graph.initializer, *mix.constants])
-    _rename_outputs(graph, {"network.logit": LOGIT})
+    for i, (proto, temperature) in enumerate(zip(protos, temperatures, strict=True)):
+        own = f"{LOGIT}.{i}"
+        _rename(proto.graph, {LOGIT: own})
+        wide = mix.add("Cast", [own], to=TensorProto.DOUBLE)
+        share = np.array(len(models) * temperature, dtype=np.float64)
+        scaled.append(mix.add("Div", [wide, mix.hold(share)]))
+    mix.name(mix.add("Cast", [mix.add("Sum", scaled)], to=TensorProto.FLOAT), LOGIT)
+    first, *others = protos
+    for proto in others:
+        first.graph.node.extend(proto.graph.node)
+        first.graph.initializer.extend(proto.graph.initializer)
+    first.graph.node.extend(mix.nodes)
+    first.graph.initializer.extend(mix.constants)
+    _rename_outputs(first.graph, {f"{LOGIT}.0": LOGIT})
     return _finish(first)
 
 

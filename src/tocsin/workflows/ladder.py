@@ -4,28 +4,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tocsin.audit.baselines import Baseline, fit_baselines
-from tocsin.audit.ngrams import NGRAMS, GramModel, fit_ngrams
+from tocsin.audit.ngrams import NGRAMS, fit_ngrams
 from tocsin.audit.readers import READERS, Reader, fit_readers
+from tocsin.audit.rules import RULES, fit_rules
 from tocsin.core.detector import TextReader
 from tocsin.core.errors import InputError
 from tocsin.engine.task import Part
 from tocsin.metrics.comparison import Scores
 from tocsin.workflows.members import Member, Parts, augmented_rows
-from tocsin.workflows.shipping import AVERAGE, BOOSTED, Shippable, needed
+from tocsin.workflows.shipping import AVERAGE, BOOSTED, ArrayModel, Shippable, Side, needed
+
+FITS: Mapping[str, Callable[[Side, Side, int], ArrayModel]] = {NGRAMS: fit_ngrams, RULES: fit_rules}
+"""Baselines that read the arrays as a model does: (training, validation, seed) -> a fitted one."""
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """The fitted baselines: those that read flat features, texts, or the letters of the arrays."""
+    """The fitted baselines: those that read flat features, texts, or the letters and cues of the arrays."""
 
     tables: Mapping[str, Baseline] = field(default_factory=dict)
     readers: Mapping[str, Reader] = field(default_factory=dict)
-    grams: Mapping[str, GramModel] = field(default_factory=dict)
+    whole: Mapping[str, ArrayModel] = field(default_factory=dict)
 
     @property
     def shippable(self) -> Shippable:
         """Return what can be made a graph of."""
-        return {**self.tables, **self.grams}
+        return {**self.tables, **self.whole}
 
 
 def fit_ladder(member: Member, tell: Callable[[str], None]) -> Ladder:
@@ -38,19 +42,16 @@ def fit_ladder(member: Member, tell: Callable[[str], None]) -> Ladder:
     tell(f"baselines: {', '.join(names)}")
     train, valid = (parts.encoder.flatten(part.arrays) for part in (parts.train, parts.valid))
     held_out = (valid, parts.valid.label)
-    tables = [name for name in names if name not in READERS and name != NGRAMS]
+    tables = [name for name in names if name not in READERS and name not in FITS]
     fitted = fit_baselines(tables, (train, parts.train.label), held_out, seed)
     augmented = augmented_rows(member.stage) if BOOSTED in names else None
     if augmented is not None:
         rows = (parts.encoder.flatten(augmented[0]), augmented[1])
         fitted[f"{BOOSTED}, augmented"] = fit_baselines([BOOSTED], rows, held_out, seed)[BOOSTED]
     readers = _fit_readers([name for name in names if name in READERS], parts, seed)
-    return Ladder(fitted, readers, {NGRAMS: _fit_grams(parts, seed)} if NGRAMS in names else {})
-
-
-def _fit_grams(parts: Parts, seed: int) -> GramModel:
-    train, valid = ((part.arrays, part.label) for part in (parts.train, parts.valid))
-    return fit_ngrams(train, valid, seed)
+    learned, kept = ((part.arrays, part.label) for part in (parts.train, parts.valid))
+    whole = {name: FITS[name](learned, kept, seed) for name in names if name in FITS}
+    return Ladder(fitted, readers, whole)
 
 
 def _fit_readers(names: Sequence[str], parts: Parts, seed: int) -> dict[str, Reader]:
@@ -72,8 +73,8 @@ def score_all(members: Mapping[str, Member], first: Member, ladder: Ladder) -> d
     ordered = sorted(members.items(), key=lambda item: item[1] is not first)
     scores = {name: _member_scores(member, ladder) for name, member in ordered}
     others = {name: baseline for name, baseline in ladder.tables.items() if name not in members}
-    grams = {name: model for name, model in ladder.grams.items() if name not in members}
-    read = _reader_scores(first.parts, ladder.readers) | _gram_scores(first.parts, grams)
+    whole = {name: model for name, model in ladder.whole.items() if name not in members}
+    read = _reader_scores(first.parts, ladder.readers) | _array_scores(first.parts, whole)
     return scores | _table_scores(first.parts, others) | read
 
 
@@ -81,9 +82,7 @@ def _member_scores(member: Member, ladder: Ladder) -> Scores:
     """Score what was exported; a shipped baseline stays a baseline."""
     is_baseline = member.model is None
     made = (
-        f"{ladder.shippable[member.job.name].description}, exported"
-        if is_baseline
-        else _parameters(member, ladder)
+        f"{ladder.shippable[member.job.name].description}, exported" if is_baseline else _parameters(member)
     )
     return Scores(
         member.probability(member.valid),
@@ -94,13 +93,13 @@ def _member_scores(member: Member, ladder: Ladder) -> Scores:
     )
 
 
-def _parameters(member: Member, ladder: Ladder) -> str:
+def _parameters(member: Member) -> str:
     count = sum(p.numel() for p in member.model.parameters()) if member.model is not None else 0
-    other = NGRAMS if ladder.grams else "LightGBM"
-    return f"{count:,} parameters" + (f" and {other}, averaged" if member.job.name == AVERAGE else "")
+    others = " and ".join(needed(AVERAGE, member.parts.train.arrays))
+    return f"{count:,} parameters" + (f" and {others}, averaged" if member.job.name == AVERAGE else "")
 
 
-def _gram_scores(parts: Parts, models: Mapping[str, GramModel]) -> dict[str, Scores]:
+def _array_scores(parts: Parts, models: Mapping[str, ArrayModel]) -> dict[str, Scores]:
     valid, test = parts.valid.arrays, parts.test.arrays
     return {
         name: Scores(m.predict(valid), m.predict(test), "baseline", m.description, m.seconds)

@@ -1,6 +1,6 @@
 """Ship a baseline, or its average with the network, like any network: exported, held to its library, judged."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,33 +9,41 @@ from scipy.special import expit
 
 from tocsin.audit.baselines import Baseline
 from tocsin.audit.ngrams import NGRAMS, GramModel
+from tocsin.audit.rules import RULES, RuleModel
 from tocsin.core.detector import Encoder
 from tocsin.core.durable import write_bytes
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.flat import FlatEncoder
 from tocsin.core.recipe import Recipe
 from tocsin.core.types import Arrays, rows, take
+from tocsin.features.cues import CUES
 from tocsin.features.letters import LETTERS
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.nn.export import open_session, sized
 from tocsin.nn.graphs import Graph, add_matrix, average_models, build_model
 from tocsin.nn.linear import add_additive
 from tocsin.nn.ngrams import add_ngrams
+from tocsin.nn.rules import add_rules
 from tocsin.nn.trees import add_trees
 from tocsin.workflows.members import Member, Parts, free_axes, score
 
 Tell = Callable[[str], None]
 Predict = Callable[[Arrays], np.ndarray]
 MODEL, AVERAGE, BOOSTED, LINEAR = "model", "average", "lightgbm", "logistic"
-Shippable = Mapping[str, Baseline | GramModel]
+ArrayModel = GramModel | RuleModel
+Shippable = Mapping[str, Baseline | ArrayModel]
+Side = tuple[Arrays, np.ndarray]
+"""Arrays and labels of the rows of one side of a split."""
+READS = {NGRAMS: LETTERS, RULES: CUES}
+"""Baseline that reads an array as a model does -> that array."""
 CHECKED = 4096
 """Rows on which an exported model is held to its library."""
 
 
 def needed(ship: str, arrays: Arrays) -> tuple[str, ...]:
-    """Return the baselines that `export.ship` is made of; the average of a model of texts is that with `ngrams`."""
+    """Return the baselines that `export.ship` is made of; a model of texts is averaged with all of READS."""
     if ship == AVERAGE:
-        return (NGRAMS,) if LETTERS in arrays else (BOOSTED,)
+        return tuple(name for name, array in READS.items() if array in arrays) or (BOOSTED,)
     return () if ship == MODEL else (ship,)
 
 
@@ -49,23 +57,25 @@ def choose_shipped(network: Member, baselines: Shippable, tell: Tell) -> Member:
     if wanted == MODEL:
         return network
     tell(f"export: {wanted} is shipped in place of {network.job.name}")
-    (name,) = needed(wanted, network.parts.train.arrays)
-    found = baselines[name]
-    baseline = (
-        _export_grams(network, found) if isinstance(found, GramModel) else _export_baseline(network, found)
-    )
-    return _average(network, baseline) if wanted == AVERAGE else baseline
+    made = [
+        _export_baseline(network, found)
+        if isinstance(found, Baseline)
+        else _export_whole(network, name, found)
+        for name in needed(wanted, network.parts.train.arrays)
+        for found in (baselines[name],)
+    ]
+    return _average([network, *made]) if wanted == AVERAGE else made[0]
 
 
 def check_shippable(recipe: Recipe[Any], encoder: Encoder, arrays: Arrays) -> None:
     """Raise InputError, best before training, where a graph cannot follow what `export.ship` needs."""
     for name in needed(recipe.export.ship, arrays):
-        if name == NGRAMS and LETTERS not in arrays:
-            raise InputError(
-                f"export.ship: {NGRAMS} reads letters, and the arrays of {recipe.detector} hold none"
-            )
-        if name != NGRAMS:
+        if name not in READS:
             _flat_encoder(recipe, encoder)
+        elif READS[name] not in arrays:
+            raise InputError(
+                f"export.ship: {name} reads {READS[name]}, and the arrays of {recipe.detector} hold none"
+            )
 
 
 def _flat_encoder(recipe: Recipe[Any], encoder: Encoder) -> FlatEncoder:
@@ -91,12 +101,15 @@ def _export_baseline(network: Member, baseline: Baseline) -> Member:
     return _stand_in(network, baseline.name, onnx, (gaps, baseline.seconds))
 
 
-def _export_grams(network: Member, grams: GramModel) -> Member:
-    """Return a member that is the linear model of n-grams."""
-    graph, arrays = Graph(NGRAMS), network.parts.valid.arrays
-    logit = add_ngrams(graph, LETTERS, grams.weights, grams.bias)
-    onnx = build_model(graph, arrays, logit, free_axes(network.parts.encoder))
-    return _stand_in(network, NGRAMS, onnx, (_compare(onnx, grams.predict, NGRAMS, network), grams.seconds))
+def _export_whole(network: Member, name: str, model: ArrayModel) -> Member:
+    """Return the member that is a baseline which reads the arrays as the network does."""
+    graph = Graph(name)
+    if isinstance(model, GramModel):
+        logit = add_ngrams(graph, LETTERS, model.weights, model.bias)
+    else:
+        logit = add_rules(graph, CUES, model.table)
+    onnx = build_model(graph, network.parts.valid.arrays, logit, free_axes(network.parts.encoder))
+    return _stand_in(network, name, onnx, (_compare(onnx, model.predict, name, network), model.seconds))
 
 
 def _stand_in(network: Member, name: str, onnx: bytes, made: tuple[dict[str, float], float]) -> Member:
@@ -136,15 +149,14 @@ def _compare(onnx: bytes, predict: Predict, name: str, network: Member) -> dict[
     return gaps
 
 
-def _average(network: Member, baseline: Member) -> Member:
-    """Return the mean of two members' calibrated logits; the kinds are the network's."""
-    onnx = average_models(network.onnx, baseline.onnx, (network.temperature, baseline.temperature))
+def _average(members: Sequence[Member]) -> Member:
+    """Return the mean of calibrated logits, the network's first; the kinds are the network's."""
+    network = members[0]
+    onnx = average_models([member.onnx for member in members], [member.temperature for member in members])
     job = replace(network.job, name=AVERAGE, folder=network.job.folder.parent / AVERAGE)
-    worst = {size: max(gap, baseline.parity.get(size, 0.0)) for size, gap in network.parity.items()}
-    mixed = _rescore(replace(network, job=job, parity=worst), onnx, network.seconds + baseline.seconds)
-    wanted = (
-        network.valid["logit"] / network.temperature + baseline.valid["logit"] / baseline.temperature
-    ) / 2
+    worst = {size: max(m.parity.get(size, 0.0) for m in members) for size in network.parity}
+    mixed = _rescore(replace(network, job=job, parity=worst), onnx, sum(m.seconds for m in members))
+    wanted = np.mean([member.valid["logit"] / member.temperature for member in members], axis=0)
     difference = float(np.abs(expit(mixed.valid["logit"]) - expit(wanted)).max())
     if not difference <= network.job.recipe.export.parity:
         raise CheckFailed(f"the average as ONNX differs from the mean of its parts by {difference:.2e}")

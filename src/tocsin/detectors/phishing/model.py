@@ -228,11 +228,16 @@ class MessageModel(nn.Module):
         self.wide = Wide(config.wide) if config.wide else None
 
     def forward(
-        self, tokens: Tensor, length: Tensor, shape: Tensor, letters: Tensor | None = None
+        self,
+        tokens: Tensor,
+        length: Tensor,
+        shape: Tensor,
+        cues: Tensor | None = None,
+        letters: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Take int64 [B, L] padded with 0, int64 [B] of at least 1, float32 [B, S].
 
-        `letters` is for the linear model that may be shipped beside this one, and not read here.
+        `cues` and `letters` are for the simpler models that may be shipped beside this one, and not read here.
         """
         x_BLD = self.dropout(self.embedding(tokens)) * mark_places(length, tokens.shape[1])[..., None]
         pooled_BC = self.dropout(self.trunk(x_BLD, length))
@@ -240,9 +245,9 @@ class MessageModel(nn.Module):
         seen_BC = 0.0 * shape[:, :0] if self.shape is None else self.shape(shape)
         out_BK = self.head(torch.cat([pooled_BC, seen_BC.to(pooled_BC.dtype)], dim=1))
         logit_B = out_BK[:, 0] if self.wide is None else out_BK[:, 0] + self.wide(tokens, length)
-        unread = [shape] if self.shape is None else []
-        for array in unread if letters is None else [*unread, letters]:
-            logit_B = logit_B + 0.0 * array[:, 0].to(logit_B.dtype)
+        for unread in (shape if self.shape is None else None, cues, letters):
+            if unread is not None:
+                logit_B = logit_B + 0.0 * unread[:, 0].to(logit_B.dtype)
         found = {"logit": logit_B}
         return found | {"category": out_BK[:, 1:]} if out_BK.shape[1] > 1 else found
 
