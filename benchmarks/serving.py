@@ -39,7 +39,7 @@ def make_artifact(folder: Path) -> Artifact:
     detector = load_detector("intrusion")
     from tocsin.detectors.intrusion.demo import make
 
-    sets = ["stages.pretrain.length=0 steps", "stages.finetune.length=20 steps", "data.limit=4000"]
+    sets = ["stages.pretrain.length=0 steps", "stages.finetune.length=20 steps", "data.limit=5000"]
     path = train_briefly(folder, "intrusion", "flow", make(folder, 0), sets)
     assert detector.runtime == "onnx"
     return open_artifact(path)
