@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from end_to_end.command import succeed, tocsin
+from end_to_end.recipe import sets, write_recipe
 from end_to_end.server import serving
 from tocsin.artifact.open import open_artifact
 from tocsin.artifact.seal import seal
 from tocsin.core.errors import CheckFailed, InputError
-from tocsin.detectors.intrusion.demo import make
 from tocsin.metrics.classification import judge, measure
 from tocsin.workflows.compare import CompareOptions, Comparison, compare_artifacts
 from tocsin.workflows.evaluate import evaluate_artifact
@@ -31,7 +31,6 @@ SETS = [
     "evaluation.thresholds_per=service", "evaluation.abstain=0.1",
     "evaluation.daily_volume=5000", "evaluation.baselines=[majority, logistic]",
 ]  # fmt: skip
-SETS = [part for pair in SETS for part in ("--set", pair)]
 ORIGIN = {"run", "seed", "recipe_sha256", "data_fingerprint", "git_commit", "git_dirty", "created_at"}
 
 
@@ -39,11 +38,8 @@ ORIGIN = {"run", "seed", "recipe_sha256", "data_fingerprint", "git_commit", "git
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with made data and a recipe that was trained with two seeds."""
     folder = tmp_path_factory.mktemp("work")
-    data = make(folder, 0, rows=3000)
-    (folder / "recipe.yaml").write_text(
-        f"detector: intrusion\nname: small\noutput: {folder / 'runs'}\ndata: {{sample: flow, train: [{data}]}}\n"
-    )
-    succeed("train", folder / "recipe.yaml", *SETS, "--seeds", "1,2")
+    write_recipe(folder, rows=3000)
+    succeed("train", folder / "recipe.yaml", *sets(*SETS), "--seeds", "1,2")
     return folder
 
 
@@ -148,9 +144,9 @@ def test_the_band_holds_what_it_was_chosen_to_hold(work: Path) -> None:
 
 def refused(work: Path, *changes: str) -> str:
     """Train with changes that must be refused before anything is written; return the reason."""
-    sets = [*SETS[1::2], *changes, "name=refused"]
+    chosen = [*SETS, *changes, "name=refused"]
     with pytest.raises(InputError) as error:
-        train_recipe(work / "recipe.yaml", sets, TrainOptions(force=True), tell=str)
+        train_recipe(work / "recipe.yaml", chosen, TrainOptions(force=True), tell=str)
     assert not list((work / "runs" / "refused").glob("seed_*"))
     return str(error.value)
 
