@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from tocsin.artifact.manifest import RECIPE
 from tocsin.artifact.open import Artifact
+from tocsin.audit.readiness.facts import Known
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.provenance import Origin, Scoring, git_state
 from tocsin.core.recipe import Recipe
@@ -74,7 +75,7 @@ def sealed_report(artifact: Artifact) -> EvaluationReport:
     return parse_sealed(artifact, "evaluation.json", EvaluationReport)
 
 
-def parse_sealed(artifact: Artifact, name: str, model: type[Parsed]) -> Parsed:
+def parse_sealed(artifact: Artifact | Known, name: str, model: type[Parsed]) -> Parsed:
     """Read a sealed JSON file; InputError where another version of tocsin wrote it with other fields."""
     try:
         return model.model_validate_json(artifact.files[name])
