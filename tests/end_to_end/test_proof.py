@@ -3,6 +3,7 @@
 import csv
 import html
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tocsin.artifact.open import open_artifact
 from tocsin.artifact.seal import seal
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.metrics.classification import judge, measure
+from tocsin.serve.predictor import Predictor
+from tocsin.workflows.answers import read_rows, unseen_ids
 from tocsin.workflows.compare import CompareOptions, Comparison, compare_artifacts
 from tocsin.workflows.evaluate import evaluate_artifact
 from tocsin.workflows.evidence import read_evidence
@@ -214,8 +217,25 @@ def test_other_rows_are_refused(work: Path, data: Path, tmp_path: Path) -> None:
         again(artifact(work, 1), "f1", changed)
     shorter = tmp_path / "part.csv"
     shorter.write_text("\n".join(lines[:1000]) + "\n")
-    with pytest.raises(CheckFailed, match="not the rows that the numbers were reported on"):
+    with pytest.raises(CheckFailed, match="not the rows that the numbers were reported on") as error:
         again(artifact(work, 1), "f1", shorter)
+    assert "cannot be cut" not in str(error.value)  # it can, into others
+
+
+def test_rows_that_the_split_cannot_divide_are_refused_with_the_reason(
+    work: Path, data: Path, tmp_path: Path
+) -> None:
+    few = tmp_path / "made-flows.csv"
+    few.write_text("\n".join(data.read_text().splitlines()[:3]) + "\n")
+    reason = r"split cannot be cut from them: split 'main': no rows are left for \w+"
+    with pytest.raises(CheckFailed, match=rf"not the rows that the numbers were reported on.*{reason}"):
+        again(artifact(work, 1), "f1", few)
+    predictor = Predictor.load(open_artifact(artifact(work, 1)))
+    rows = read_rows(predictor, [str(few)], "auto")
+    unseen, note = unseen_ids(predictor, rows, [str(few)])
+    assert unseen == set(rows.ids)
+    assert re.search(rf"looks better than it is\. The reason: .*{reason}.*\.$", note)
+    assert "\n" not in note
 
 
 def test_a_number_that_was_made_up_is_different(work: Path, data: Path, tmp_path: Path) -> None:
