@@ -7,17 +7,13 @@ times as many characters from places drawn at random. Counted is how often the n
 random ones do on average.
 """
 
-import argparse
 import random
 import re
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.evasion import draw
-from tocsin.artifact.open import open_artifact
+from benchmarks.sealed import draw, load, make_parser
 from tocsin.core.types import Columns, column
-from tocsin.data.sources import Reading, read
 from tocsin.detectors.phishing.sample import Message
 from tocsin.metrics.bootstrap import wilson
 from tocsin.serve.predictor import Predictor
@@ -29,16 +25,10 @@ Span = tuple[int, int]
 
 def main() -> None:
     """Print the share, with its Wilson interval."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("artifact", type=Path)
-    parser.add_argument("data")
-    parser.add_argument("--layout", default="auto")
-    parser.add_argument("--rows", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = make_parser(__doc__, rows=300)
     parser.add_argument("--named", type=int, default=NAMED, help="passages that are cut out, the strongest")
     options = parser.parse_args()
-    predictor = Predictor.load(open_artifact(options.artifact))
-    data = read([options.data], predictor.schema, Reading(layout=options.layout))
+    predictor, data = load(options)
     texts = draw(data, 1, options.rows, options.seed)
     verdicts = predictor.predict([Message(text=text) for text in texts], explain=options.named)
     won, short = [], 0

@@ -9,17 +9,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.load import http_post, run_load
-from benchmarks.serving import free_port, running
+from benchmarks.servers import serving, train_briefly
 from benchmarks.table import publish
 from tocsin.artifact.open import open_artifact
 from tocsin.detectors.phishing.demo import make
 from tocsin.detectors.phishing.sample import Message
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.train import TrainOptions, train_recipe
 
 ROUNDS, SECONDS, BATCH = 7, 3.0, 100
 PATH = "/v1/phishing/predict"
@@ -27,14 +25,9 @@ PATH = "/v1/phishing/predict"
 
 def make_artifact(folder: Path, ship: str) -> Path:
     """Train the default network for a few steps: only its size matters here."""
-    data = make(folder, 0, rows=3000)
-    recipe = folder / "bench.yaml"
-    recipe.write_text(
-        f"detector: phishing\nname: {ship}\noutput: {folder}\ndata: {{sample: message, train: [{data}]}}\n"
-    )
-    sets = ["stages.fit.length=10 steps", "evaluation.baselines=[]", "evaluation.resamples=100"]
-    sets += ["evaluation.max_false_positive_rate=0.1", f"export.ship={ship}"]
-    return train_recipe(recipe, sets, TrainOptions(variants=False), lambda message: None).runs[0].artifact
+    sets = ["stages.fit.length=10 steps", "evaluation.max_false_positive_rate=0.1"]
+    sets += [f"name={ship}", f"export.ship={ship}"]
+    return train_briefly(folder, "phishing", "message", make(folder, 0, rows=3000), sets)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -60,10 +53,7 @@ def measure(artifact: Path) -> list[tuple[object, ...]]:
     singles, batches = (BATCH / min(side) for side in zip(*pairs, strict=True))
     times = statistics.median(a / b for a, b in pairs)
     found: list[tuple[object, ...]] = [("in one process", singles, batches, times)]
-    with ExitStack() as stack:
-        port = free_port()
-        command = [sys.executable, "-m", "tocsin", "serve", str(artifact), "--port", str(port)]
-        stack.enter_context(running(command, port, "/health/ready"))
+    with serving(artifact) as port:
         bodies = [sample.model_dump() for sample in samples]
         requests = [http_post(PATH, json.dumps(body).encode()) for body in (bodies[0], bodies)]
         loads = [[run_load(port, r, connections=1, seconds=SECONDS).rate for r in requests] for _ in range(3)]

@@ -5,18 +5,10 @@ tocsin alone validates the raw record and encodes it; the other two are sent the
 """
 
 import json
-import os
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +16,11 @@ import mlflow.onnx
 import onnx
 
 from benchmarks.load import Load, http_post, run_load
+from benchmarks.servers import free_port, running, serving, train_briefly
 from benchmarks.table import publish
 from tocsin.artifact.open import Artifact, open_artifact
 from tocsin.core.plugins import load_detector
 from tocsin.core.types import Arrays, tabulate
-from tocsin.workflows.train import TrainOptions, train_recipe
 
 CONNECTIONS, SECONDS, ROUNDS = 8, 5.0, 5
 
@@ -47,21 +39,10 @@ def make_artifact(folder: Path) -> Artifact:
     detector = load_detector("intrusion")
     from tocsin.detectors.intrusion.demo import make
 
-    data = make(folder, 0)
-    recipe = folder / "bench.yaml"
-    recipe.write_text(
-        f"detector: intrusion\nname: bench\noutput: {folder}\ndata: {{sample: flow, train: [{data}]}}\n"
-    )
-    sets = [
-        "stages.pretrain.length=0 steps",
-        "stages.finetune.length=20 steps",
-        "evaluation.baselines=[]",
-        "evaluation.resamples=100",
-    ]
-    sets += ["data.limit=4000"]
-    result = train_recipe(recipe, sets, TrainOptions(variants=False), lambda message: None)
+    sets = ["stages.pretrain.length=0 steps", "stages.finetune.length=20 steps", "data.limit=5000"]
+    path = train_briefly(folder, "intrusion", "flow", make(folder, 0), sets)
     assert detector.runtime == "onnx"
-    return open_artifact(result.runs[0].artifact)
+    return open_artifact(path)
 
 
 def encode_sample(artifact: Artifact, sample: dict[str, object]) -> Arrays:
@@ -72,38 +53,6 @@ def encode_sample(artifact: Artifact, sample: dict[str, object]) -> Arrays:
     )
     kind = detector.schemas[artifact.manifest.sample].sample
     return encoder.encode(tabulate([kind.model_validate(sample)], kind))
-
-
-@contextmanager
-def running(command: list[str], port: int, health: str) -> Iterator[None]:
-    """Run a server until the block ends; waits until it answers."""
-    path = (
-        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow starts uvicorn by its name
-    )
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env=os.environ | {"PATH": path},
-    ) as process:
-        try:
-            deadline = time.monotonic() + 120
-            while not _answers(f"http://127.0.0.1:{port}{health}"):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"{' '.join(command)} did not start")
-                time.sleep(0.2)
-            yield
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=30)
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def main() -> None:
@@ -138,12 +87,8 @@ def start_all(stack: ExitStack, folder: Path, artifact: Artifact, sample: dict[s
     one = {"intra_op_num_threads": 1}
     mlflow.onnx.save_model(onnx.load(str(model)), str(folder / "mlflow"), onnx_session_options=one)
     arrays = {name: values.tolist() for name, values in encode_sample(artifact, sample).items()}
-    ports = [free_port() for _ in range(3)]
-    path = next(folder.glob("bench/**/artifact"))
+    ports = [stack.enter_context(serving(next(folder.glob("bench/**/artifact")))), free_port(), free_port()]
     python = [sys.executable, "-m"]
-    stack.enter_context(
-        running([*python, "tocsin", "serve", str(path), "--port", str(ports[0])], ports[0], "/health/ready")
-    )
     stack.enter_context(
         running([*python, "benchmarks.bare_app", str(model), str(ports[1])], ports[1], "/docs")
     )
@@ -198,14 +143,6 @@ def _batch_rows(server: Server, artifact: Artifact) -> list[tuple[object, ...]]:
             "",
         ),
     ]
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return int(response.status) == 200
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from end_to_end.command import succeed, tocsin
+from end_to_end.recipe import sets, write_recipe
 from end_to_end.server import BLOCKED, serving
-from tocsin.detectors.intrusion.demo import make
 
 SMALL = [
     "model.width=16", "model.layers=1", "model.heads=2", "model.feedforward=16",
@@ -23,19 +23,11 @@ SMALL = [
 ]  # fmt: skip
 
 
-def sets(*pairs: str) -> list[str]:
-    return [part for pair in pairs for part in ("--set", pair)]
-
-
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with made data, a recipe and a key pair."""
     folder = tmp_path_factory.mktemp("work")
-    data = make(folder, 0, rows=4000)
-    (folder / "recipe.yaml").write_text(
-        f"detector: intrusion\nname: small\noutput: {folder / 'runs'}\ndata: {{sample: flow, train: [{data}]}}\n"
-    )
-    (folder / "data.txt").write_text(str(data))
+    (folder / "data.txt").write_text(str(write_recipe(folder, rows=4000)))
     succeed("keygen", folder / "keys")
     return folder
 

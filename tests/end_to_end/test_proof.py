@@ -3,6 +3,7 @@
 import csv
 import html
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import polars as pl
 import pytest
 
 from end_to_end.command import succeed, tocsin
+from end_to_end.recipe import sets, write_recipe
 from end_to_end.server import serving
 from tocsin.artifact.open import open_artifact
 from tocsin.artifact.seal import seal
 from tocsin.core.errors import CheckFailed, InputError
-from tocsin.detectors.intrusion.demo import make
 from tocsin.metrics.classification import judge, measure
+from tocsin.serve.predictor import Predictor
+from tocsin.workflows.answers import read_rows, unseen_ids
 from tocsin.workflows.compare import CompareOptions, Comparison, compare_artifacts
 from tocsin.workflows.evaluate import evaluate_artifact
 from tocsin.workflows.evidence import read_evidence
@@ -31,7 +34,6 @@ SETS = [
     "evaluation.thresholds_per=service", "evaluation.abstain=0.1",
     "evaluation.daily_volume=5000", "evaluation.baselines=[majority, logistic]",
 ]  # fmt: skip
-SETS = [part for pair in SETS for part in ("--set", pair)]
 ORIGIN = {"run", "seed", "recipe_sha256", "data_fingerprint", "git_commit", "git_dirty", "created_at"}
 
 
@@ -39,11 +41,8 @@ ORIGIN = {"run", "seed", "recipe_sha256", "data_fingerprint", "git_commit", "git
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with made data and a recipe that was trained with two seeds."""
     folder = tmp_path_factory.mktemp("work")
-    data = make(folder, 0, rows=3000)
-    (folder / "recipe.yaml").write_text(
-        f"detector: intrusion\nname: small\noutput: {folder / 'runs'}\ndata: {{sample: flow, train: [{data}]}}\n"
-    )
-    succeed("train", folder / "recipe.yaml", *SETS, "--seeds", "1,2")
+    write_recipe(folder, rows=3000)
+    succeed("train", folder / "recipe.yaml", *sets(*SETS), "--seeds", "1,2")
     return folder
 
 
@@ -148,9 +147,9 @@ def test_the_band_holds_what_it_was_chosen_to_hold(work: Path) -> None:
 
 def refused(work: Path, *changes: str) -> str:
     """Train with changes that must be refused before anything is written; return the reason."""
-    sets = [*SETS[1::2], *changes, "name=refused"]
+    chosen = [*SETS, *changes, "name=refused"]
     with pytest.raises(InputError) as error:
-        train_recipe(work / "recipe.yaml", sets, TrainOptions(force=True), tell=str)
+        train_recipe(work / "recipe.yaml", chosen, TrainOptions(force=True), tell=str)
     assert not list((work / "runs" / "refused").glob("seed_*"))
     return str(error.value)
 
@@ -218,8 +217,25 @@ def test_other_rows_are_refused(work: Path, data: Path, tmp_path: Path) -> None:
         again(artifact(work, 1), "f1", changed)
     shorter = tmp_path / "part.csv"
     shorter.write_text("\n".join(lines[:1000]) + "\n")
-    with pytest.raises(CheckFailed, match="not the rows that the numbers were reported on"):
+    with pytest.raises(CheckFailed, match="not the rows that the numbers were reported on") as error:
         again(artifact(work, 1), "f1", shorter)
+    assert "cannot be cut" not in str(error.value)  # it can, into others
+
+
+def test_rows_that_the_split_cannot_divide_are_refused_with_the_reason(
+    work: Path, data: Path, tmp_path: Path
+) -> None:
+    few = tmp_path / "made-flows.csv"
+    few.write_text("\n".join(data.read_text().splitlines()[:3]) + "\n")
+    reason = r"split cannot be cut from them: split 'main': no rows are left for \w+"
+    with pytest.raises(CheckFailed, match=rf"not the rows that the numbers were reported on.*{reason}"):
+        again(artifact(work, 1), "f1", few)
+    predictor = Predictor.load(open_artifact(artifact(work, 1)))
+    rows = read_rows(predictor, [str(few)], "auto")
+    unseen, note = unseen_ids(predictor, rows, [str(few)])
+    assert unseen == set(rows.ids)
+    assert re.search(rf"looks better than it is\. The reason: .*{reason}.*\.$", note)
+    assert "\n" not in note
 
 
 def test_a_number_that_was_made_up_is_different(work: Path, data: Path, tmp_path: Path) -> None:

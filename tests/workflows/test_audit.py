@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tocsin.core.durable import json_bytes, write_text
 from tocsin.detectors.intrusion.demo import make
 from tocsin.workflows.audit import audit_fold, audit_recipe
 from tocsin.workflows.prepare import prepare, resolve_recipe
+from workflows.page import Page
 
 RECIPE = """\
 detector: intrusion
@@ -37,27 +37,6 @@ def work(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def report(work: Path) -> AuditReport:
     return audit_recipe(work / "recipe.yaml", [f"output={json.dumps(str(work))}"], tell=lambda _: None)
-
-
-class Page(HTMLParser):
-    """What a browser would load and run."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags, self.links, self.open, self.words = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
 
 
 def test_three_files_are_written(work: Path, report: AuditReport):
@@ -98,7 +77,7 @@ def test_the_page_stands_alone_and_shows_every_finding(work: Path, report: Audit
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert page.tags.count("img") == 5
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
-    words = " ".join(" ".join(page.words).split())
+    words = page.text
     for finding in report.findings:
         assert " ".join(finding.message.split()) in words, finding.name
     assert "the honest figure is" in words

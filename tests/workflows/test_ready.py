@@ -1,5 +1,6 @@
 """`tocsin ready` and `tocsin promote`: what they write, what they seal, whom they refuse."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -12,10 +13,12 @@ from tocsin.artifact.open import open_artifact
 from tocsin.artifact.seal import seal
 from tocsin.artifact.store import Store
 from tocsin.audit.scorecard import Scorecard
+from tocsin.core.durable import json_bytes
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.provenance import git_reviewers
 from tocsin.workflows.promotion import promote_artifact
 from tocsin.workflows.ready import ReadyOptions, ReadyResult, check_ready, judge_artifact
+from tocsin.workflows.scoring import decide_gates, know_artifact
 from tocsin.workflows.stores import Source
 from workflows.reference_run import Reference, commit, inside
 
@@ -245,3 +248,31 @@ def test_without_a_review_a_specification_earns_half(reference: Reference, tmp_p
     line = next(x for x in card.lines if x.id == "M1")
     assert (line.status, line.score) == ("passed", 0.5)
     assert replace(ReadyOptions(), bar=1.0).bar == 1.0
+
+
+def test_an_audit_of_another_version_is_named_before_anything_is_measured(
+    reference: Reference, tmp_path: Path
+) -> None:
+    """One key that this version does not know: as an older or a newer tocsin would have sealed it."""
+    whole = reference.artifact()
+    files = {
+        n: c
+        for n, c in whole.files.items()
+        if n not in ("manifest.json", "manifest.sig", "model_metadata.json")
+    }
+    told: list[str] = []
+    for name, other in (("same", {}), ("old", {"leak_meter": None})):
+        audit = json.loads(files["audit.json"]) | other
+        seal(tmp_path / name, whole.manifest, files | {"audit.json": json_bytes(audit)})
+    known = know_artifact(open_artifact(tmp_path / "same"), {})
+    assert len(decide_gates(known)) == 10
+    with pytest.raises(
+        InputError, match=r"reference: audit\.json was sealed by another version.*leak_meter"
+    ) as error:
+        check_ready(
+            Source(str(tmp_path / "old"), tmp_path / "store"), ReadyOptions(), tmp_path / "out", told.append
+        )
+    assert error.value.exit_code == 2
+    assert "\n" not in str(error.value)
+    assert not told
+    assert not (tmp_path / "out").exists()

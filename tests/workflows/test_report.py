@@ -1,8 +1,6 @@
 """The page stands alone, says what the numbers say, and is safe whatever the data is called."""
 
 import json
-import re
-from html.parser import HTMLParser
 
 import numpy as np
 import polars as pl
@@ -15,6 +13,7 @@ from tocsin.core.recipe import EvaluationSection
 from tocsin.metrics.comparison import Scores, Truth, compare_models, conclude
 from tocsin.metrics.evaluation import evaluate_binary
 from tocsin.workflows.report import write_evaluation, write_report
+from workflows.page import Page
 
 ROWS = 600
 FIGURES = {"comparison", "roc", "pr", "confusion", "reliability", "slices"}
@@ -65,33 +64,6 @@ def history(folder, **values):
     columns = {"step": [1, 2], "train_loss": [0.7, 0.5], "val_loss": [0.8, 0.6], "value": [0.5, 0.9]} | values
     folder.mkdir(parents=True)
     pl.DataFrame(columns).write_csv(folder / "metrics_history.csv")
-
-
-class Page(HTMLParser):
-    """What a browser would load, run and show."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.links, self.open, self.words = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
-        assert not [name for name, _ in attrs if name.startswith("on")]
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.words))
 
 
 @pytest.fixture(scope="module")

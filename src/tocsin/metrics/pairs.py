@@ -29,7 +29,7 @@ from tocsin.metrics.significance import (
 )
 
 METRICS = ("roc_auc", "recall", "false_positive_rate", "f1")
-SIDES: Mapping[str, tuple[int, str]] = MappingProxyType(
+CLASS_BEHIND: Mapping[str, tuple[int, str]] = MappingProxyType(
     {"recall": (1, "positives"), "false_positive_rate": (0, "negatives")}
 )
 """Metric that is a share of one class -> that class and its name: McNemar's test is exactly about it."""
@@ -177,7 +177,9 @@ def _changes(
     units = units_of(pair[0].truth, how.group)
     differences = {m: values[0][m] - values[1][m] for m in METRICS}
     p = [
-        tests[SIDES[m][1]].p if m in SIDES else bca_p(drawn.replicates[m], differences[m], drawn.left_out[m])
+        tests[CLASS_BEHIND[m][1]].p
+        if m in CLASS_BEHIND
+        else bca_p(drawn.replicates[m], differences[m], drawn.left_out[m])
         for m in METRICS
     ]
     p = [value if np.isfinite(differences[m]) else float("nan") for m, value in zip(METRICS, p, strict=True)]
@@ -252,7 +254,7 @@ def _cells(truth: np.ndarray, slices: Mapping[str, np.ndarray]) -> list[_Slice]:
         named = np.array([None if v is None else str(v) for v in values], dtype=object)
         for name in sorted({v for v in named if v is not None}):
             inside = named == name
-            for metric, (label, _) in SIDES.items():
+            for metric, (label, _) in CLASS_BEHIND.items():
                 rows = inside & (truth == label)
                 if rows.any():
                     found.append(_Slice(by, name, metric, rows))

@@ -18,7 +18,7 @@ LEVEL, POWER = 0.05, 0.8
 EXACT = 1000
 """Up to so many discordant rows or groups the test is exact; above them the normal distribution is as good."""
 LOWER_IS_BETTER = frozenset({"false_positive_rate", "brier", "ece", "ece_debiased"})
-SIDES: Mapping[str, Literal["positives", "negatives", "rarer"]] = MappingProxyType(
+ROWS_BEHIND: Mapping[str, Literal["positives", "negatives", "rarer"]] = MappingProxyType(
     {"recall": "positives", "f1": "positives", "false_positive_rate": "negatives"}
 )
 """The rows that a metric is a share of; any other rests on the rarer class."""
@@ -106,7 +106,8 @@ def needed_rows(rows: int, minimum: float, wanted: float) -> int:
 def units_behind(metric: str, units: tuple[int, int]) -> int:
     """Return how many independent rows or groups a metric rests on; units: (negatives, positives)."""
     negatives, positives = units
-    return {"positives": positives, "negatives": negatives, "rarer": min(units)}[SIDES.get(metric, "rarer")]
+    counts = {"positives": positives, "negatives": negatives, "rarer": min(units)}
+    return counts[ROWS_BEHIND.get(metric, "rarer")]
 
 
 def decide(metric: str, difference: float, significant: bool, minimum: float, smallest: float) -> Verdict:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from tocsin.artifact.manifest import RECIPE
 from tocsin.artifact.open import Artifact
+from tocsin.audit.readiness.facts import Known
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.provenance import Origin, Scoring, git_state
 from tocsin.core.recipe import Recipe
@@ -74,7 +75,7 @@ def sealed_report(artifact: Artifact) -> EvaluationReport:
     return parse_sealed(artifact, "evaluation.json", EvaluationReport)
 
 
-def parse_sealed(artifact: Artifact, name: str, model: type[Parsed]) -> Parsed:
+def parse_sealed(artifact: Artifact | Known, name: str, model: type[Parsed]) -> Parsed:
     """Read a sealed JSON file; InputError where another version of tocsin wrote it with other fields."""
     try:
         return model.model_validate_json(artifact.files[name])
@@ -121,15 +122,20 @@ def find_test_rows(predictor: Predictor, data: Sequence[str]) -> TestRows:
     wanted = report.split.get("test_fingerprint")
     if content_fingerprint(given) == wanted:
         return TestRows(given, "the files hold the test rows and nothing else")
-    for test, name in _candidates(given, recipe, report):
-        if content_fingerprint(test) == wanted or name == report.provenance.data_fingerprint:
-            return TestRows(test, "the sealed recipe's split, cut again from the files")
     rows = report.models[report.primary].rows
-    raise CheckFailed(
+    refusal = (
         f"{', '.join(data)}: these are not the rows that the numbers were reported on: {len(given):,} rows of"
         f" fingerprint {content_fingerprint(given)[:12]}, and neither they nor the split of them give the {rows:,}"
         f" test rows of fingerprint {str(wanted)[:12]}"
     )
+    try:
+        candidates = _candidates(given, recipe, report)
+    except InputError as error:
+        raise CheckFailed(f"{refusal}; the sealed recipe's split cannot be cut from them: {error}") from None
+    for test, name in candidates:
+        if content_fingerprint(test) == wanted or name == report.provenance.data_fingerprint:
+            return TestRows(test, "the sealed recipe's split, cut again from the files")
+    raise CheckFailed(refusal)
 
 
 def unseen_ids(predictor: Predictor, rows: Dataset, data: Sequence[str]) -> tuple[set[str], str]:
@@ -139,22 +145,21 @@ def unseen_ids(predictor: Predictor, rows: Dataset, data: Sequence[str]) -> tupl
         return set(rows.ids), ""
     try:
         tested = set(find_test_rows(predictor, data).dataset.ids)
-    except (CheckFailed, InputError):  # other rows, or not the columns that the split goes by
+    except (CheckFailed, InputError) as error:  # other rows, or not the columns that the split goes by
         return set(rows.ids), (
             "was trained on a file of the same name, and its split cannot be cut again from these files: if it has"
-            " seen some of these rows, it looks better than it is."
+            f" seen some of these rows, it looks better than it is. The reason: {error}."
         )
     return tested & set(rows.ids), "was trained on rows of these files: only its test rows are used."
 
 
 def _candidates(given: Dataset, recipe: Recipe[Any], report: EvaluationReport) -> list[tuple[Dataset, str]]:
-    """Return (rows, fingerprint of the division) of every way in which the recipe may have tested on these files."""
+    """Return (rows, fingerprint of the division) of every way in which the recipe may have tested on these files.
+
+    InputError where the recipe's split cannot be cut from these rows.
+    """
     held = report.split.get("held_out")
     if recipe.data.test:
         kept = (given.label != 1) | np.isin(given.category, held or [])
         return [(given.take(np.flatnonzero(kept)), "")] if held else []
-    try:
-        folds = split(given, recipe.split)
-    except InputError:
-        return []
-    return [(given.take(fold.test), fold.fingerprint) for fold in folds]
+    return [(given.take(fold.test), fold.fingerprint) for fold in split(given, recipe.split)]

@@ -104,6 +104,8 @@ def judge_artifact(
     """Measure and decide; writes nothing but new attestations. Refuses an artifact that does not verify."""
     path, predictor = source.path(), source.predictor()
     artifact = predictor.artifact
+    known = know_artifact(artifact, {})
+    gates = decide_gates(known)  # before the minutes of measuring: it refuses an audit of another version
     given = read_evidence(options.evidence, artifact)
     dataset, note = _read(predictor, options)
     stated = attest(path, artifact.digest, options.attest)
@@ -114,11 +116,11 @@ def judge_artifact(
     measured |= {
         name: Measurement(facts, 0.0) for name, facts in (given | find_records(path, artifact)).items()
     }
-    known = know_artifact(artifact, measured)
+    known = replace(known, measured=measured)
     making = Making(
         command=" ".join(["tocsin ready", source.name, *(["--data", *options.data] if options.data else [])]),
         commit=git_state()[0],
-        gates=decide_gates(known),
+        gates=gates,
         attestations=[a for a in stated.attestations if a.artifact == artifact.digest],
         attested=EvidenceFile(file=EVIDENCE + ATTESTED, sha256=sha256(json_bytes(stated)).hexdigest()),
     )

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from tocsin.artifact.manifest import SIGNATURE, Manifest
 from tocsin.artifact.open import Artifact
+from tocsin.audit.findings import AuditReport
 from tocsin.audit.gates import Gate, evaluate_gates
 from tocsin.audit.readiness.facts import Known, Measurement
 from tocsin.audit.readiness.lines import Making, make_lines
@@ -14,6 +15,7 @@ from tocsin.core.detector import Schema
 from tocsin.core.durable import json_bytes
 from tocsin.core.plugins import load_detector
 from tocsin.core.types import Files
+from tocsin.workflows.answers import parse_sealed
 
 
 def know_artifact(artifact: Artifact, measured: Mapping[str, Measurement]) -> Known:
@@ -58,7 +60,11 @@ def score_known(known: Known, making: Making, digest: str | None) -> Scorecard:
 
 
 def decide_gates(known: Known) -> tuple[Gate, ...]:
-    """Decide the ten gates; none where the artifact holds no audit or no evaluation."""
+    """Decide the ten gates; none where the artifact holds no audit or no evaluation.
+
+    InputError for an audit of another version of tocsin.
+    """
     if not (known.audit and known.evaluation):
         return ()
-    return evaluate_gates(known.audit, known.evaluation, known.manifest)
+    audit = parse_sealed(known, "audit.json", AuditReport)
+    return evaluate_gates(audit, known.evaluation, known.manifest)

@@ -1,11 +1,7 @@
 """The text of HTML mail against what Chromium renders: scripts off, network off."""
 
 import re
-import subprocess
-import tarfile
 from collections.abc import Callable, Iterator
-from io import BytesIO
-from pathlib import Path
 from shutil import which
 
 import pytest
@@ -82,10 +78,12 @@ def test_white_on_white_is_rendered_and_not_seen(render: Render) -> None:
 @pytest.mark.browser
 @pytest.mark.release
 @pytest.mark.timeout(1800)
-def test_real_mail_reads_as_the_browser_renders_it(render: Render, shared_data: Path) -> None:
+def test_real_mail_reads_as_the_browser_renders_it(
+    render: Render, real_mail: list[tuple[str, bytes]]
+) -> None:
     """No word of 282 documents is lost; only a textarea's, which `innerText` leaves out, are more."""
     lost, more, documents = {}, {}, 0
-    for name, markup in real_pages(shared_data):
+    for name, markup in pages(real_mail):
         page: Page = read_html(markup, BUDGET.text)
         rendered, shown = words(render(markup)), words(page.shown)
         documents += 1
@@ -97,14 +95,8 @@ def test_real_mail_reads_as_the_browser_renders_it(render: Render, shared_data: 
     assert (lost, more) == ({}, {})
 
 
-def real_pages(shared_data: Path) -> Iterator[tuple[str, str]]:
-    archive = shared_data / "phishing" / "mail.tar.zst"
-    if not archive.exists() or which("zstd") is None:
-        pytest.skip(f"needs {archive} and the program zstd")
-    content = subprocess.run(["zstd", "-dc", archive], check=True, capture_output=True).stdout
-    with tarfile.open(fileobj=BytesIO(content)) as tar:
-        for member in tar:
-            if file := tar.extractfile(member) if member.isfile() else None:
-                head, body, _ = split_head(file.read(), BUDGET.head)
-                leaves = walk(head, body, Meter(BUDGET)).shown
-                yield from ((member.name, leaf.text) for leaf in leaves if leaf.kind == "html")
+def pages(mails: list[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
+    for name, raw in mails:
+        head, body, _ = split_head(raw, BUDGET.head)
+        leaves = walk(head, body, Meter(BUDGET)).shown
+        yield from ((name, leaf.text) for leaf in leaves if leaf.kind == "html")

@@ -2,15 +2,9 @@
 
 import email
 import email.policy
-import subprocess
-import tarfile
 import tracemalloc
 from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import asdict
-from io import BytesIO
-from pathlib import Path
-from shutil import which
 from time import process_time
 
 import pytest
@@ -395,24 +389,6 @@ def test_base64_of_anything_comes_back(data: bytes) -> None:
 
 
 # ---- the real ones
-
-
-@pytest.fixture(scope="module")
-def real_mail(shared_data: Path) -> list[tuple[str, bytes]]:
-    return list(unpack(shared_data))
-
-
-def unpack(shared_data: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, message) of the 500 raw messages; skip, saying why, without the archive or its program."""
-    archive = shared_data / "phishing" / "mail.tar.zst"
-    if not archive.exists() or which("zstd") is None:
-        pytest.skip(f"needs {archive} and the program zstd")
-    content = subprocess.run(["zstd", "-dc", archive], check=True, capture_output=True).stdout
-    with tarfile.open(fileobj=BytesIO(content)) as tar:
-        for member in tar:
-            file = tar.extractfile(member) if member.isfile() else None
-            if file is not None:
-                yield member.name, file.read()
 
 
 def test_all_real_mail_is_read(real_mail: list[tuple[str, bytes]]) -> None:

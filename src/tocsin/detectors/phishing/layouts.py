@@ -1,5 +1,6 @@
 """The files that messages come in: our own columns, and the collection of public sources, by two truths."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tocsin.core.detector import Label, Layout, Row
@@ -78,7 +79,13 @@ def skip_undecided(row: Row) -> str | None:
     return skip_links(row) or ("nobody knows whether it is phishing" if unknown else None)
 
 
-_FACETS = {"source": "source", "language": "language", "channel": "channel", "origin": "text_origin"}
+_FACETS = {
+    "source": "source",
+    "language": "language",
+    "channel": "channel",
+    "origin": "text_origin",
+    "split": "split",
+}
 _DENIED = {
     "label": TRUTH,
     "is_phishing_strict": TRUTH,
@@ -120,34 +127,22 @@ OWN = Layout(
     },
 )
 
-MESSAGES = Layout(
-    name="messages",
-    columns=_COLUMNS,
-    record=record,
-    label=loose_label,
-    denied=_DENIED,
-    facets={**_FACETS, "split": "split"},
-    skip=skip_links,
-)
 
-STRICT = Layout(
-    name="messages_strict",
-    columns=_COLUMNS,
-    record=record,
-    label=strict_label,
-    denied=_DENIED,
-    facets={**_FACETS, "split": "split"},
-    skip=skip_undecided,
-)
+def _collection(name: str, label: Callable[[Row], Label], skip: Callable[[Row], str | None]) -> Layout:
+    """Return a view of the collection of public sources: under which truth, without which rows."""
+    return Layout(
+        name=name,
+        columns=_COLUMNS,
+        record=record,
+        label=label,
+        denied=_DENIED,
+        facets=_FACETS,
+        skip=skip,
+    )
 
-ORIGINAL = Layout(
-    name="messages_original",
-    columns=_COLUMNS,
-    record=record,
-    label=loose_label,
-    denied=_DENIED,
-    facets={**_FACETS, "split": "split"},
-    skip=skip_translated,
-)
+
+MESSAGES = _collection("messages", loose_label, skip_links)
+STRICT = _collection("messages_strict", strict_label, skip_undecided)
+ORIGINAL = _collection("messages_original", loose_label, skip_translated)
 
 LAYOUTS = (OWN, MESSAGES, STRICT, ORIGINAL)

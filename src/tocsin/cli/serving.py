@@ -1,0 +1,129 @@
+"""The verbs that let a sealed model answer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tocsin.cli.options import DEFAULT_STORE, ArtifactFolder, DataFiles, Json, PublicKey, StoreFolder
+from tocsin.cli.output import emit_json, emit_line, emit_record, emit_table, say
+from tocsin.core.errors import FOUND, InputError
+
+serving = typer.Typer()
+
+
+@serving.command()
+def predict(
+    artifact: ArtifactFolder,
+    data: DataFiles,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help=".csv, .parquet or .jsonl; stdout as JSON lines")
+    ] = None,
+    layout: Annotated[str, typer.Option(help="the publisher's file layout")] = "auto",
+    explain: Annotated[int, typer.Option(min=0, help="strongest reasons per row")] = 0,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+    json: Json = False,
+) -> None:
+    """Give a verdict for each row."""
+    from tocsin.workflows.predict import predict_rows
+    from tocsin.workflows.stores import Source
+
+    summary = predict_rows(Source(artifact, store, key), data, output, layout=layout, explain=explain)
+    if json and output:
+        emit_json(summary)
+    elif output:
+        emit_line(
+            f"{summary['rows']:,} rows, {summary['positive']:,} {summary['label']}, "
+            f"{summary['refused']:,} refused -> {output}"
+        )
+
+
+@serving.command()
+def scan(
+    targets: Annotated[
+        list[str],
+        typer.Argument(help="files or folders; - reads stdin", metavar="TARGET", show_default=False),
+    ],
+    artifact: Annotated[
+        str, typer.Option(help="artifact folder, or detector@alias in --store")
+    ] = "phishing@champion",
+    form: Annotated[str, typer.Option("--format", help="table, jsonl, ocsf or ecs")] = "table",
+    explain: Annotated[int, typer.Option(min=0, help="strongest reasons per positive target")] = 3,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+    json: Json = False,
+) -> None:
+    """Give a verdict on raw files: mail as .eml, mbox or Maildir; exit 10 when one is positive."""
+    from tocsin.workflows.scan import FORMATS, Scan, check_format
+    from tocsin.workflows.stores import Source
+
+    check_format(form)
+    run = Scan(Source(artifact, store, key), targets, explain)
+    findings = list(run.findings()) if json else run.findings()
+    if json:
+        emit_json(run.document(findings))
+    else:
+        for kind, content in FORMATS[form](run, findings):
+            {"record": emit_record, "line": emit_line, "note": say}[kind](content)
+    if run.positive:
+        raise typer.Exit(FOUND)
+    if run.refused:
+        raise InputError(f"{run.refused} of {run.targets} target(s) could not be read")
+
+
+@serving.command()
+def verify(
+    artifact: ArtifactFolder,
+    key: PublicKey = None,
+    require_signature: Annotated[bool, typer.Option(help="refuse an unsigned artifact")] = False,
+    store: StoreFolder = DEFAULT_STORE,
+    json: Json = False,
+) -> None:
+    """Check seal and signature, load the model and replay its golden samples."""
+    from tocsin.workflows.stores import Source
+    from tocsin.workflows.verify import verify_artifact
+
+    facts = verify_artifact(Source(artifact, store, key, require_signature))
+    if json:
+        emit_json(facts)
+        return
+    emit_table("Verified", ["what", "value"], [(k, str(v)) for k, v in facts.items()])
+
+
+@serving.command()
+def serve(
+    artifacts: Annotated[list[str], typer.Argument(help="artifact folders, or detector@alias in --store")],
+    host: Annotated[str | None, typer.Option(help="address to listen on [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="port; 0 picks a free one [8000]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="server processes [1]")] = None,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+) -> None:
+    """Answer HTTP requests; no torch in the process. Settings also by TOCSIN_* variables."""
+    from tocsin.workflows.serve import serve_artifacts
+    from tocsin.workflows.stores import Source
+
+    options = {"host": host, "port": port, "workers": workers}
+    serve_artifacts([Source(a, store, key) for a in artifacts], key, options)
+
+
+@serving.command()
+def bench(
+    artifact: ArtifactFolder,
+    count: Annotated[int, typer.Option(min=10, help="single predictions to time")] = 1000,
+    store: StoreFolder = DEFAULT_STORE,
+    key: PublicKey = None,
+    json: Json = False,
+) -> None:
+    """Time single predictions and batches of 100 of a sealed model: mean, p50, p95, p99."""
+    from tocsin.workflows.bench import bench_artifact
+    from tocsin.workflows.stores import Source
+
+    result = bench_artifact(Source(artifact, store, key), count)
+    if json:
+        emit_json(result)
+        return
+    columns = ["what", "calls", "mean ms", "p50 ms", "p95 ms", "p99 ms", "rows/s"]
+    emit_table("In this process, one thread", columns, result.rows)
+    emit_line(result.summary)
