@@ -136,6 +136,14 @@ def _was_utf8(run: str) -> bool:
     return _PLAUSIBLE.fullmatch(meant) is not None
 
 
+def mask_secrets(text: str) -> str:
+    """Return text with `[secret]` in the place of every key and token."""
+    for pattern in SECRETS:
+        for found in set(pattern.find(text)):
+            text = text.replace(found, "[secret]")
+    return text
+
+
 def redact(text: str) -> str:
     """Return a secret so that it can be found again, not used: its first letters and its length."""
     return f"{text[:4]}… ({len(text)} characters)"

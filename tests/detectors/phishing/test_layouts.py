@@ -9,7 +9,7 @@ import pytest
 from tocsin.core.errors import InputError
 from tocsin.data.sources import Reading, read
 from tocsin.detectors.phishing import DETECTOR
-from tocsin.detectors.phishing.layouts import read_label
+from tocsin.detectors.phishing.layouts import LAYOUTS, read_label
 
 SCHEMA = DETECTOR.schemas["message"]
 
@@ -133,3 +133,12 @@ def test_a_language_that_nobody_stated_is_identified_to_report_by_and_filters_no
         assert data.facets["language"].tolist() == [*texts.values(), "xx" if stated else "en"]
         assert len(data) == len(rows)
         assert set(data.columns["language"]) <= {None, "", "xx"}, "the sample is left as it was"
+
+
+def test_keys_and_tokens_are_masked_and_counted() -> None:
+    key = "AIza" + "b1_-" * 8 + "xyz"
+    for layout in LAYOUTS:
+        row = {"text": f"open https://maps.example/?key={key}&v=3", "subject": "plain AIza words"}
+        assert list(layout.repair(row)) == ["a key or token -> [secret]"], layout.name
+        assert row == {"text": "open https://maps.example/?key=[secret]&v=3", "subject": "plain AIza words"}
+        assert list(layout.repair(row)) == []

@@ -1,8 +1,9 @@
 """The files that messages come in: our own columns, and the collection of public sources, by two truths."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from tocsin.audit.patterns import mask_secrets
 from tocsin.core.detector import Label, Layout, Row
 from tocsin.detectors.phishing.language import identify
 
@@ -79,6 +80,14 @@ def skip_undecided(row: Row) -> str | None:
     return skip_links(row) or ("nobody knows whether it is phishing" if unknown else None)
 
 
+def hide_secrets(row: Row) -> Iterator[str]:
+    """Mask keys and tokens: some messages are sealed with the artifact, and models remember."""
+    for name in ("text", "subject"):
+        if (text := row.get(name)) and (masked := mask_secrets(text)) != text:
+            row[name] = masked
+            yield "a key or token -> [secret]"
+
+
 _FACETS = {
     "source": "source",
     "language": "language",
@@ -108,6 +117,7 @@ OWN = Layout(
     optional=frozenset({"subject", "language", "channel"}),
     record=record,
     label=own_label,
+    repair=hide_secrets,
     denied={
         "label": TRUTH,
         "category": TRUTH,
@@ -135,6 +145,7 @@ def _collection(name: str, label: Callable[[Row], Label], skip: Callable[[Row], 
         columns=_COLUMNS,
         record=record,
         label=label,
+        repair=hide_secrets,
         denied=_DENIED,
         facets=_FACETS,
         skip=skip,
