@@ -127,6 +127,13 @@ def test_it_fails_when_it_should_and_only_then(gate: str, which: int, path: str,
     assert [name for name, status in found.items() if status == "failed" and name != gate] in ([], ["F7"])
 
 
+@pytest.mark.parametrize(("name", "status"), [("bag-of-words", "passed"), ("best single word", "failed")])
+def test_all_the_words_are_content_and_one_word_is_a_shortcut(name: str, status: str):
+    audit, evaluation, manifest = copy.deepcopy(evidence())
+    audit["shortcuts"].append({"name": name, "roc_auc": 0.95, "test_roc_auc": 0.95, "description": "d"})
+    assert statuses(audit, evaluation, manifest)["F2"] == status
+
+
 def test_a_published_test_may_repeat_a_little_and_says_so():
     audit, evaluation, manifest = copy.deepcopy(evidence())
     audit["leak"]["official"] = True

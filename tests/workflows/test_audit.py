@@ -58,7 +58,7 @@ def test_what_it_says_of_made_data(report: AuditReport):
     assert report.leak is not None
     assert "the honest figure is" in found["info", "leak meter"].message
     assert {s.name for s in report.shortcuts} == {
-        "majority", "length", "metadata", "best single feature", "bag-of-words",
+        "majority", "length", "metadata", "best single feature", "best single word", "bag-of-words",
     }  # fmt: skip
     assert len(report.shift) == len(report.columns) == 12
 

@@ -4,13 +4,14 @@ Each is fitted on training rows and judged on validation rows; on test rows too,
 Shapes: N rows.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tocsin.audit.columns import single_auc
 from tocsin.audit.findings import Finding, Shortcut
-from tocsin.audit.probe import Growth, fit_trees, fit_words
+from tocsin.audit.probe import WORD, Growth, fit_trees, fit_words
 from tocsin.audit.sides import Sides, enumerate_items, has_both, is_missing, read_texts
 from tocsin.core.types import Columns, column
 from tocsin.data.dataset import Dataset
@@ -132,6 +133,31 @@ def _describe_row(part: Dataset, sides: Sides) -> dict[str, np.ndarray]:
     return found | ({n: part.columns[n] for n in sides.names} if sides.texts else {})
 
 
+def _word(sides: Sides) -> tuple[Judge | None, str]:
+    """Find the word whose presence tells most: the link that is in every positive, the header that is in none."""
+    if not sides.texts:
+        return None, "there is no free text"
+    train = sides.parts["train"].take(thin(len(sides.parts["train"]), MOST_ROWS))
+    counts = {side: Counter[str]() for side in (0, 1)}
+    for words, label in zip(_said(train, sides), train.label.tolist(), strict=True):
+        if label in counts:
+            counts[label].update(words)
+    sizes = {side: max(1, int((train.label == side).sum())) for side in counts}
+    lead = {w: counts[1][w] / sizes[1] - counts[0][w] / sizes[0] for w in counts[0] | counts[1]}
+    best = min(lead, key=lambda word: (-abs(lead[word]), word), default="")
+    way = 1.0 if lead.get(best, 0.0) >= 0 else 0.0
+
+    def auc(part: Dataset) -> float | None:
+        shown = np.array([best in words for words in _said(part, sides)])
+        return _auc(part.label, np.where(shown, way, 1.0 - way))
+
+    return auc, f"whether the word {best!r} occurs"
+
+
+def _said(part: Dataset, sides: Sides) -> list[set[str]]:
+    return [set(WORD.findall(text.casefold())) for text in read_texts(part, sides.texts)]
+
+
 def _words(sides: Sides) -> tuple[Judge | None, str]:
     texts = [*sides.texts, *sides.names]
     if not texts:
@@ -161,11 +187,12 @@ def thin(size: int, most: int, seed: int = 0) -> np.ndarray:
     return np.sort(order[:most])
 
 
-MAJORITY, SINGLE, LENGTH, METADATA, WORDS = (
+MAJORITY, SINGLE, LENGTH, METADATA, WORD_ALONE, WORDS = (
     "majority",
     "best single feature",
     "length",
     "metadata",
+    "best single word",
     "bag-of-words",
 )
 SHORTCUTS: dict[str, Callable[[Sides], tuple[Judge | None, str]]] = {
@@ -173,5 +200,6 @@ SHORTCUTS: dict[str, Callable[[Sides], tuple[Judge | None, str]]] = {
     LENGTH: _length,
     METADATA: _metadata,
     SINGLE: _single,
+    WORD_ALONE: _word,
     WORDS: _words,
 }
