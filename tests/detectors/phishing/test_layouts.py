@@ -5,11 +5,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from tocsin.core.errors import InputError
 from tocsin.data.sources import Reading, read
 from tocsin.detectors.phishing import DETECTOR
 from tocsin.detectors.phishing.layouts import LAYOUTS, read_label
+from tocsin.detectors.phishing.sample import Message
 
 SCHEMA = DETECTOR.schemas["message"]
 
@@ -142,3 +144,10 @@ def test_keys_and_tokens_are_masked_and_counted() -> None:
         assert list(layout.repair(row)) == ["a key or token -> [secret]"], layout.name
         assert row == {"text": "open https://maps.example/?key=[secret]&v=3", "subject": "plain AIza words"}
         assert list(layout.repair(row)) == []
+
+
+@pytest.mark.parametrize("text", [" \n\t", "\u200b\u2060\ufeff", "\x00\x01"])
+def test_a_text_with_nothing_to_read_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="nothing to read"):
+        Message(text=text)
+    assert Message(text=text + ".").text.endswith(".")
