@@ -22,6 +22,7 @@ EXTRAS = {
     "sklearn": "train",
     "mlflow": "track",
     "onnxruntime": "serve",
+    "transformers": "pretrained",
     "fastapi": "serve",
 }
 """A module whose absence means that an extra was not installed -> the extra."""

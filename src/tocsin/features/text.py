@@ -20,10 +20,12 @@ from tocsin.features.folding import ADDRESSES, HEAD, LINKS, fold, shorten, strip
 from tocsin.features.letters import LETTERS, hide_letters, mark_letters
 from tocsin.features.tokenizer import (
     TOKENIZER,
+    count_tokens,
     learn_tokenizer,
     mask_of,
     open_pretrained,
     parse_tokenizer,
+    special_tokens,
     write_tokenizer,
 )
 
@@ -80,13 +82,9 @@ class TextEncoder:
 
     def _read(self, tokenizer: Tokenizer) -> None:
         self.tokenizer, self.hidden = tokenizer, mask_of(tokenizer)
+        self.size, self._special = count_tokens(tokenizer), special_tokens(tokenizer)
         frame = tokenizer.encode("").ids
         self._start, self._end = frame[:1], frame[1:]
-
-    @property
-    def size(self) -> int:
-        """How many tokens there are."""
-        return int(self.tokenizer.get_vocab_size())
 
     def fit(self, columns: Columns) -> Self:
         """Learn the tokens, unless they are pretrained, and the spread of the shape.
@@ -138,6 +136,8 @@ class TextEncoder:
             ids = encoding.ids
             if len(ids) > room:
                 ids = ids[:head] + ids[len(ids) - (room - head) :]
+            if not self._special.isdisjoint(ids):
+                ids = [self.hidden if token in self._special else token for token in ids]
             found.append([*self._start, *ids, *self._end])
         return found
 

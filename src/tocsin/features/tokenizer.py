@@ -7,12 +7,12 @@ section 2.2; the work is done by the library `tokenizers`.
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from tocsin.core.errors import InputError
 from tocsin.features.folding import LONE, MARKS
+from tocsin.features.hub import find_folder
 
 PAD, HIDDEN, BREAK = range(3)
 """Token of the padding, of what is hidden from the model, and before a message."""
@@ -21,6 +21,7 @@ LONGEST_WORD = 24
 """Characters that are cut as one word: longer runs, as of Thai, are cut every so often."""
 MASKS = ("<hidden>", "<mask>", "[MASK]", "<|mask|>")
 """Names that tokenizers have for what is hidden."""
+UNKNOWN = ("<unk>", "[UNK]")
 TOKENIZER = "tokenizer.json"
 
 _LONE = LONE.pattern.strip("[]")
@@ -64,25 +65,37 @@ def parse_tokenizer(content: bytes, name: str = TOKENIZER) -> Tokenizer:
 
 
 def open_pretrained(where: str) -> Tokenizer:
-    """Return the tokenizer of a folder, or else of a hub id, which is fetched; InputError where there is none."""
-    if Path(where).is_dir():
-        path = Path(where, TOKENIZER)
-        if not path.is_file():
-            raise InputError(f"{where}: the folder has no {TOKENIZER}")
-        return parse_tokenizer(path.read_bytes(), str(path))
-    try:
-        return _closed(Tokenizer.from_pretrained(where))
-    except Exception as error:  # noqa: BLE001 - whatever the network and the hub answer
-        why = str(error).splitlines()[0][:200]
-        raise InputError(f"{where!r} is no folder, and the hub gives no {TOKENIZER} of it: {why}") from None
+    """Return the tokenizer of a folder, or else of a hub id; InputError where there is none that fits."""
+    path = find_folder(where, [TOKENIZER]) / TOKENIZER
+    if not path.is_file():
+        raise InputError(f"{where}: there is no {TOKENIZER} in it")
+    found = parse_tokenizer(path.read_bytes(), str(path))
+    frame = found.encode("").ids
+    if len(frame) != 2 or 0 in (frame[1], mask_of(found, where)):  # 0 is what stands behind the end of a row
+        raise InputError(f"{where}: its tokenizer does not close a text, as those of encoders do")
+    return found
 
 
-def mask_of(tokenizer: Tokenizer) -> int:
+def count_tokens(tokenizer: Tokenizer) -> int:
+    """Return the highest id and one: a pretrained tokenizer may leave ids out."""
+    return 1 + max(tokenizer.get_vocab().values())
+
+
+def mask_of(tokenizer: Tokenizer, name: str = TOKENIZER) -> int:
     """Return the id that stands for what is hidden; InputError tells what was looked for."""
-    for name in MASKS:
-        if (token := tokenizer.token_to_id(name)) is not None:
+    for mask in MASKS:
+        if (token := tokenizer.token_to_id(mask)) is not None:
             return token
-    raise InputError(f"the tokenizer has no token for what is hidden: none of {', '.join(MASKS)}")
+    raise InputError(f"{name}: its tokenizer has no token for what is hidden: none of {', '.join(MASKS)}")
+
+
+def special_tokens(tokenizer: Tokenizer) -> frozenset[int]:
+    """Return the ids that no message may hold: all that are special, but for what is unknown.
+
+    A Unigram model, as XLM-R's, has their names among its pieces and so finds them in what a sender wrote.
+    """
+    added = tokenizer.get_added_tokens_decoder()
+    return frozenset(i for i, token in added.items() if token.special and token.content not in UNKNOWN)
 
 
 def write_tokenizer(tokenizer: Tokenizer) -> bytes:

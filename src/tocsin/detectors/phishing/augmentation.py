@@ -26,11 +26,13 @@ from tocsin.engine.batch import Batch
 from tocsin.engine.task import Part
 from tocsin.features.letters import LETTERS
 from tocsin.features.text import TextEncoder
-from tocsin.features.tokenizer import SPECIAL
+from tocsin.features.tokenizer import SPECIAL, count_tokens
 from tocsin.nn.losses import loss_terms
 
 BUCKET = 16
 """Batches whose rows are sorted by length together."""
+INSIDE = "##"
+"""What BERT's tokenizers write before a piece that does not begin a word."""
 MARK_SHARE, MARK_ROWS = 0.95, 10
 """A token is a mark of a source if this share of it is in one source, and it is in so many rows."""
 
@@ -128,8 +130,8 @@ def word_tokens(tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
 
     Ids rise as tokens get rarer: a strange text has the rarer half of the letters, and parts of characters.
     """
-    texts = tokenizer.decode_batch([[token] for token in range(tokenizer.get_vocab_size())])
-    words = np.flatnonzero([text.strip().isalpha() for text in texts])
+    texts = tokenizer.decode_batch([[token] for token in range(count_tokens(tokenizer))])
+    words = np.flatnonzero([text.strip().removeprefix(INSIDE).isalpha() for text in texts])
     parts = np.flatnonzero(["\ufffd" in text for text in texts])
     return words, np.concatenate([words[len(words) // 2 :], parts])
 

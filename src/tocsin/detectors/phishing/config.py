@@ -12,13 +12,21 @@ class PhishingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    architecture: Literal["cnn-lstm", "cnn", "transformer"] = Field(
-        "cnn-lstm", description="convolutions and LSTM, convolutions alone, or self-attention"
+    architecture: Literal["cnn-lstm", "cnn", "transformer", "pretrained"] = Field(
+        "cnn-lstm",
+        description="convolutions and LSTM, convolutions alone, self-attention, or a pretrained encoder",
+    )
+    pretrained: str | None = Field(
+        None,
+        min_length=1,
+        description="pretrained: folder or hub id (`id@revision` pins it) of the encoder, with its tokenizer",
     )
     tokens: int = Field(
         256, ge=16, le=4096, multiple_of=4, description="tokens read of a message: its beginning and its end"
     )
-    vocabulary: int = Field(16_000, ge=300, le=200_000, description="pieces and bytes; nothing is unknown")
+    vocabulary: int = Field(
+        16_000, ge=300, le=200_000, description="pieces and bytes; nothing is unknown; not for pretrained"
+    )
     letters: int = Field(
         1024, ge=0, le=8192, description="letters that the linear model of n-grams reads; 0 leaves it out"
     )
@@ -57,6 +65,12 @@ class PhishingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.architecture == "pretrained" and self.pretrained is None:
+            raise ValueError("architecture pretrained: `pretrained` has to name a folder or a hub id")
+        if self.architecture != "pretrained" and self.pretrained is not None:
+            raise ValueError(
+                f"pretrained is read by architecture pretrained alone, not by {self.architecture}"
+            )
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         even = [kernel for kernel in self.kernels if kernel % 2 == 0]

@@ -11,5 +11,10 @@ def make_encoder(config: BaseModel, _schema: Schema) -> TextEncoder:
     """Return the encoder that the `model:` section asks for, not fitted yet."""
     assert isinstance(config, PhishingConfig)
     return TextEncoder(
-        TextOptions(tokens=config.tokens, vocabulary=config.vocabulary, letters=config.letters)
+        TextOptions(
+            tokens=config.tokens,
+            vocabulary=config.vocabulary,
+            letters=config.letters,
+            pretrained=config.pretrained,
+        )
     )

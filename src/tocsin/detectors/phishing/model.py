@@ -1,4 +1,4 @@
-"""The networks over tokens: convolutions and an LSTM, convolutions alone, or self-attention.
+"""The networks over tokens: convolutions and an LSTM, convolutions alone, self-attention, or what was pretrained.
 
 Source: convolutions of several widths over word vectors, Kim 2014, "Convolutional Neural Networks for Sentence
 Classification", section 2; an LSTM over what they find, Zhou et al. 2015, "A C-LSTM Neural Network for Text
@@ -21,18 +21,13 @@ from torch.nn import functional as F
 
 from tocsin.detectors.phishing.config import PhishingConfig
 from tocsin.features.tokenizer import PAD
+from tocsin.nn.places import NOWHERE, mark_places, pool
+from tocsin.nn.pretrained import PretrainedTrunk
 
 POOL = 4
 """Neighbouring places that the LSTM reads as one: a quarter of the steps, which cannot run side by side."""
-NOWHERE = -1e4
-"""What a place behind the end counts in a maximum."""
 UNIGRAM, BIGRAM = 2_654_435, 1_000_003
 """Odd factors that spread hashed n-grams over the wide weights."""
-
-
-def mark_places(length_B: Tensor, places: int) -> Tensor:
-    """Return bool [B, L]: True up to each row's length."""
-    return torch.arange(places, device=length_B.device) < length_B[:, None]
 
 
 def reverse(x_BLC: Tensor, length_B: Tensor) -> Tensor:
@@ -132,14 +127,6 @@ class CnnTrunk(nn.Module):
         return torch.cat([most_BC, pool(states_BPH, length_B)], dim=1)
 
 
-def pool(states_BPH: Tensor, length_B: Tensor) -> Tensor:
-    """Return the maximum and the mean over each row's own places, [B, 2H]."""
-    inside_BP1 = mark_places(length_B, states_BPH.shape[1])[..., None]
-    most_BH = torch.where(inside_BP1, states_BPH, NOWHERE).amax(dim=1)
-    mean_BH = torch.where(inside_BP1, states_BPH, 0.0).sum(dim=1) / length_B[:, None]
-    return torch.cat([most_BH, mean_BH], dim=1)
-
-
 class Block(nn.Module):
     """Self-attention and a feed-forward layer, each normed before and added."""
 
@@ -213,15 +200,12 @@ class MessageModel(nn.Module):
 
     def __init__(self, config: PhishingConfig, vocabulary: int, shape: int, kinds: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary, config.width, padding_idx=PAD)
-        nn.init.normal_(self.embedding.weight, std=0.1)
-        with torch.no_grad():
-            self.embedding.weight[PAD] = 0.0
-        self.trunk: CnnTrunk | TransformerTrunk
-        if config.architecture == "transformer":
-            self.trunk = TransformerTrunk(config)
+        self.embedding: nn.Embedding | None
+        self.trunk: CnnTrunk | TransformerTrunk | PretrainedTrunk
+        if config.pretrained is not None:
+            self.embedding, self.trunk = None, PretrainedTrunk(config.pretrained, vocabulary, config.tokens)
         else:
-            self.trunk = CnnTrunk(config, lstm=config.architecture == "cnn-lstm")
+            self.embedding, self.trunk = make_embedding(vocabulary, config.width), make_trunk(config)
         self.dropout = nn.Dropout(config.dropout)
         self.shape = nn.Sequential(nn.Linear(shape, 32), nn.ReLU()) if config.shape else None
         self.head = nn.Linear(self.trunk.width + (32 if config.shape else 0), 1 + kinds)
@@ -239,8 +223,10 @@ class MessageModel(nn.Module):
 
         `cues` and `letters` are for the simpler models that may be shipped beside this one, and not read here.
         """
-        x_BLD = self.dropout(self.embedding(tokens)) * mark_places(length, tokens.shape[1])[..., None]
-        pooled_BC = self.dropout(self.trunk(x_BLD, length))
+        x = tokens
+        if self.embedding is not None:
+            x = self.dropout(self.embedding(tokens)) * mark_places(length, tokens.shape[1])[..., None]
+        pooled_BC = self.dropout(self.trunk(x, length))
         # Times 0 rather than left out: the exporter would drop an input that nothing reads.
         seen_BC = 0.0 * shape[:, :0] if self.shape is None else self.shape(shape)
         out_BK = self.head(torch.cat([pooled_BC, seen_BC.to(pooled_BC.dtype)], dim=1))
@@ -250,6 +236,22 @@ class MessageModel(nn.Module):
                 logit_B = logit_B + 0.0 * unread[:, 0].to(logit_B.dtype)
         found = {"logit": logit_B}
         return found | {"category": out_BK[:, 1:]} if out_BK.shape[1] > 1 else found
+
+
+def make_embedding(vocabulary: int, width: int) -> nn.Embedding:
+    """Return small random vectors, and zeros for the padding."""
+    found = nn.Embedding(vocabulary, width, padding_idx=PAD)
+    nn.init.normal_(found.weight, std=0.1)
+    with torch.no_grad():
+        found.weight[PAD] = 0.0
+    return found
+
+
+def make_trunk(config: PhishingConfig) -> CnnTrunk | TransformerTrunk:
+    """Return what reads the vectors of tokens."""
+    if config.architecture == "transformer":
+        return TransformerTrunk(config)
+    return CnnTrunk(config, lstm=config.architecture == "cnn-lstm")
 
 
 def build_model(config: PhishingConfig, vocabulary: int, shape: int, kinds: int) -> nn.Module:

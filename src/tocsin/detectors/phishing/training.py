@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+import structlog
 from torch import Tensor, nn
 
 from tocsin.core.errors import InputError
+from tocsin.core.recipe import OptimSection
 from tocsin.core.types import Arrays, take
 from tocsin.detectors.phishing.augmentation import MessageBatches
 from tocsin.detectors.phishing.config import PhishingConfig
@@ -20,6 +22,8 @@ from tocsin.features.text import SHAPE, TextEncoder
 from tocsin.metrics.classification import judge, measure
 from tocsin.nn.losses import sum_binary_cross_entropy, sum_categorical_cross_entropy
 
+log = structlog.get_logger(__name__)
+
 
 def plan(context: PlanContext) -> Plan:
     """Return the one stage; InputError for a length of 0 or rows without labels."""
@@ -27,6 +31,7 @@ def plan(context: PlanContext) -> Plan:
     if not section.length.count:
         raise InputError("stages.fit.length: the stage that makes the detector cannot be skipped")
     config, encoder = cast(PhishingConfig, context.recipe.model), cast(TextEncoder, context.encoder)
+    _advise(config, section.optim)
     train, valid = labelled(context.train), labelled(context.valid)
     corrections = make_corrections(section.loss, train.label, 2)
     task = DetectTask(config, encoder.size, len(context.categories), corrections)
@@ -36,6 +41,15 @@ def plan(context: PlanContext) -> Plan:
         return MessageBatches(part, *how, corrections.weight_K)
 
     return Plan((Stage("fit", task, batches(train, True), batches(valid, False), section),))
+
+
+def _advise(config: PhishingConfig, optim: OptimSection) -> None:
+    """Warn where a pretrained encoder would learn as fast as its new head, and so forget what it knows."""
+    if config.architecture == "pretrained" and not any(name.startswith("trunk.") for name in optim.groups):
+        log.warning(
+            "the pretrained encoder learns at the rate of its head",
+            hint="stages.fit.optim.groups: {trunk.encoder.*: {learning_rate_scale: 0.02}}; a scale of 0 freezes it",
+        )
 
 
 def labelled(part: Part) -> Part:
