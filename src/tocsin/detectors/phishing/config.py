@@ -25,7 +25,7 @@ class PhishingConfig(BaseModel):
         256, ge=16, le=4096, multiple_of=4, description="tokens read of a message: its beginning and its end"
     )
     vocabulary: int = Field(
-        16_000, ge=300, le=200_000, description="pieces and bytes; nothing is unknown; not for pretrained"
+        16_000, ge=300, le=200_000, description="tokens of the BPE that is learned; not for pretrained"
     )
     letters: int = Field(
         1024, ge=0, le=8192, description="letters that the linear model of n-grams reads; 0 leaves it out"

@@ -1,4 +1,4 @@
-"""The encoder of messages: folded, cut into pieces, beside the shape of the message."""
+"""The encoder of messages: folded, cut into tokens, beside the shape of the message."""
 
 from pydantic import BaseModel
 
