@@ -4,10 +4,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from tocsin.audit.baselines import MODELS
-from tocsin.audit.ngrams import NGRAMS
 from tocsin.audit.readers import READERS
 from tocsin.core import recipe
 from tocsin.core.recipe import Recipe, Section, StageSection
+from tocsin.workflows.ladder import FITS
 
 SECTIONS = [kind for kind in vars(recipe).values() if isinstance(kind, type) and issubclass(kind, Section)]
 
@@ -76,5 +76,5 @@ def test_a_stage_of_no_length_is_skipped_not_refused():
 
 def test_the_baselines_have_a_list():
     baselines = recipe.EvaluationSection.model_fields["baselines"]
-    assert set(get_args(get_args(baselines.annotation)[0])) == {*MODELS, *READERS, NGRAMS}
+    assert set(get_args(get_args(baselines.annotation)[0])) == {*MODELS, *READERS, *FITS}
     assert set(baselines.default) == set(MODELS)

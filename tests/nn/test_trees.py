@@ -15,7 +15,7 @@ from tocsin.core.errors import InputError
 from tocsin.core.flat import FlatPart, flatten_parts
 from tocsin.core.types import Arrays
 from tocsin.features.tabular import FIRST, HIDDEN, MISSING, UNKNOWN
-from tocsin.nn.graphs import Graph, add_matrix, average_models, build_model
+from tocsin.nn.graphs import Graph, add_logits, add_matrix, build_model
 from tocsin.nn.linear import add_additive
 from tocsin.nn.trees import add_trees
 
@@ -176,5 +176,5 @@ def test_the_average_is_the_mean_of_the_calibrated_logits() -> None:
     wanted = 1 / (1 + np.exp(-(logit[0] / 1.5 + logit[1] / 0.7) / 2))
     renamed = onnx.load_from_string(second)
     onnx.compose.add_prefix(renamed, "b", rename_inputs=False, rename_outputs=False, inplace=True)
-    mixed = average_models([first, renamed.SerializeToString()], [1.5, 0.7])
+    mixed = add_logits([first, renamed.SerializeToString()], [0.5 / 1.5, 0.5 / 0.7])
     assert np.abs(probability(mixed, arrays) - wanted).max() < 1e-5

@@ -168,6 +168,28 @@ def test_an_encoder_that_says_no_parts_cannot_ship_a_baseline(run: Run) -> None:
         choose_shipped(replace(network, parts=parts), run.ladder.tables, quiet)
 
 
+def test_weights_say_how_much_each_part_counts(run: Run) -> None:
+    boosted, linear = (run.ship(name) for name in ("lightgbm", "logistic"))
+    weights = {"logistic": 0.5, "model": 2, "lightgbm": 1.5}
+    mixed = choose_shipped(
+        run.shipping("average", **{"export.weights": weights}), run.ladder.shippable, quiet
+    )
+    calibrated = [m.valid["logit"].astype(np.float64) / m.temperature for m in (run.network, boosted, linear)]
+    wanted = np.average(calibrated, axis=0, weights=[2, 1.5, 0.5])
+    np.testing.assert_allclose(mixed.valid["logit"], wanted, atol=1e-4)
+    plain = run.ship("average").valid["logit"]
+    np.testing.assert_allclose(plain, (calibrated[0] + calibrated[1]) / 2, atol=1e-4)
+    assert np.abs(plain - wanted).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "weights", [{"lightgbm": 1}, {"model": 1}, {"model": 1, "ngrams": 0}, {"model": 1, "oak": 1}]
+)
+def test_weights_are_those_of_the_model_and_a_baseline(run: Run, weights: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=r"export\.weights"):
+        run.shipping("average", **{"export.weights": weights})
+
+
 def test_what_is_shipped_is_fitted_though_it_is_not_reported(run: Run) -> None:
     network = run.shipping("lightgbm", **{"evaluation.baselines": ["majority"]})
     assert set(fit_ladder(network, quiet).tables) == {"majority", "lightgbm"}

@@ -218,12 +218,27 @@ class EvaluationSection(Section):
     )
 
 
+Part = Literal["model", "logistic", "lightgbm", "ngrams", "rules"]
+Weight = Annotated[float, Field(gt=0, le=100)]
+
+
+def holds_model(weights: dict[Part, float]) -> dict[Part, float]:
+    """Return weights of the model and of a baseline at least; ValueError for others."""
+    if "model" not in weights or len(weights) < 2:
+        raise ValueError("an average is that of the model and at least one baseline")
+    return weights
+
+
 class ExportSection(Section):
     """How the model leaves PyTorch."""
 
     ship: Literal["model", "logistic", "lightgbm", "ngrams", "rules", "average"] = Field(
         "model",
         description="what is packaged: the model, a baseline, or its average with LightGBM (texts: ngrams and rules)",
+    )
+    weights: Annotated[dict[Part, Weight], AfterValidator(holds_model)] | None = Field(
+        None,
+        description="average: part -> weight, such as {model: 1, ngrams: 1, rules: 0.5}; null is all alike",
     )
     parity: float = Field(
         1e-5, gt=0, le=1e-2, description="largest difference in probability between PyTorch and ONNX"

@@ -88,20 +88,19 @@ def _shape(values: np.ndarray, free: Mapping[int, str]) -> list[int | str]:
     return [free.get(axis, size) if axis else ROWS for axis, size in enumerate(values.shape)]
 
 
-def average_models(models: Sequence[bytes], temperatures: Sequence[float]) -> bytes:
-    """Return the model whose logit is the mean of the models' logits, each over its temperature.
+def add_logits(models: Sequence[bytes], factors: Sequence[float]) -> bytes:
+    """Return the model whose logit is the sum of the models' logits, each times its factor.
 
     All take the same named inputs; their inner names differ. The first's other outputs stay.
     """
     protos = [onnx.load_from_string(model) for model in models]
     mix = Graph("mean")
     scaled = []
-    for i, (proto, temperature) in enumerate(zip(protos, temperatures, strict=True)):
+    for i, (proto, factor) in enumerate(zip(protos, factors, strict=True)):
         own = f"{LOGIT}.{i}"
         _rename(proto.graph, {LOGIT: own})
         wide = mix.add("Cast", [own], to=TensorProto.DOUBLE)
-        share = np.array(len(models) * temperature, dtype=np.float64)
-        scaled.append(mix.add("Div", [wide, mix.hold(share)]))
+        scaled.append(mix.add("Mul", [wide, mix.hold(np.array(factor, dtype=np.float64))]))
     mix.name(mix.add("Cast", [mix.add("Sum", scaled)], to=TensorProto.FLOAT), LOGIT)
     first, *others = protos
     for proto in others:

@@ -12,7 +12,7 @@ from tocsin.core.errors import InputError
 from tocsin.engine.task import Part
 from tocsin.metrics.comparison import Scores
 from tocsin.workflows.members import Member, Parts, augmented_rows
-from tocsin.workflows.shipping import AVERAGE, BOOSTED, ArrayModel, Shippable, Side, needed
+from tocsin.workflows.shipping import AVERAGE, BOOSTED, ArrayModel, Shippable, Side, mixture, needed
 
 FITS: Mapping[str, Callable[[Side, Side, int], ArrayModel]] = {NGRAMS: fit_ngrams, RULES: fit_rules}
 """Baselines that read the arrays as a model does: (training, validation, seed) -> a fitted one."""
@@ -35,7 +35,7 @@ class Ladder:
 def fit_ladder(member: Member, tell: Callable[[str], None]) -> Ladder:
     """Fit the baselines that the recipe reports or ships, and LightGBM once more on the rows as they were augmented."""
     recipe, parts, seed = member.job.recipe, member.parts, member.job.seed
-    wanted = needed(recipe.export.ship, parts.train.arrays)
+    wanted = needed(recipe.export, parts.train.arrays)
     names = list(dict.fromkeys([*recipe.evaluation.baselines, *wanted]))
     if not names:
         return Ladder()
@@ -95,8 +95,10 @@ def _member_scores(member: Member, ladder: Ladder) -> Scores:
 
 def _parameters(member: Member) -> str:
     count = sum(p.numel() for p in member.model.parameters()) if member.model is not None else 0
-    others = " and ".join(needed(AVERAGE, member.parts.train.arrays))
-    return f"{count:,} parameters" + (f" and {others}, averaged" if member.job.name == AVERAGE else "")
+    if member.job.name != AVERAGE:
+        return f"{count:,} parameters"
+    weights = mixture(member.job.recipe.export, member.parts.train.arrays)
+    return f"{count:,} parameters; mean of " + ", ".join(f"{name} x {w:g}" for name, w in weights.items())
 
 
 def _array_scores(parts: Parts, models: Mapping[str, ArrayModel]) -> dict[str, Scores]:

@@ -14,13 +14,13 @@ from tocsin.core.detector import Encoder
 from tocsin.core.durable import write_bytes
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.flat import FlatEncoder
-from tocsin.core.recipe import Recipe
+from tocsin.core.recipe import ExportSection, Recipe
 from tocsin.core.types import Arrays, rows, take
 from tocsin.features.cues import CUES
 from tocsin.features.letters import LETTERS
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.nn.export import open_session, sized
-from tocsin.nn.graphs import Graph, add_matrix, average_models, build_model
+from tocsin.nn.graphs import Graph, add_logits, add_matrix, build_model
 from tocsin.nn.linear import add_additive
 from tocsin.nn.ngrams import add_ngrams
 from tocsin.nn.rules import add_rules
@@ -40,11 +40,19 @@ CHECKED = 4096
 """Rows on which an exported model is held to its library."""
 
 
-def needed(ship: str, arrays: Arrays) -> tuple[str, ...]:
-    """Return the baselines that `export.ship` is made of; a model of texts is averaged with all of READS."""
-    if ship == AVERAGE:
-        return tuple(name for name, array in READS.items() if array in arrays) or (BOOSTED,)
-    return () if ship == MODEL else (ship,)
+def needed(export: ExportSection, arrays: Arrays) -> tuple[str, ...]:
+    """Return the baselines that `export.ship` is made of."""
+    if export.ship == AVERAGE:
+        return tuple(name for name in mixture(export, arrays) if name != MODEL)
+    return () if export.ship == MODEL else (export.ship,)
+
+
+def mixture(export: ExportSection, arrays: Arrays) -> Mapping[str, float]:
+    """Return part -> weight of the average, the model first; null weighs alike all that reads the arrays."""
+    if export.weights is None:
+        readers = [name for name, array in READS.items() if array in arrays]
+        return dict.fromkeys([MODEL, *(readers or [BOOSTED])], 1.0)
+    return dict(sorted(export.weights.items(), key=lambda item: item[0] != MODEL))
 
 
 def choose_shipped(network: Member, baselines: Shippable, tell: Tell) -> Member:
@@ -53,23 +61,25 @@ def choose_shipped(network: Member, baselines: Shippable, tell: Tell) -> Member:
     Errors: InputError where the encoder's arrays cannot be flattened in a graph, CheckFailed where the exported
     model answers otherwise than its library.
     """
-    wanted = network.job.recipe.export.ship
-    if wanted == MODEL:
+    export, arrays = network.job.recipe.export, network.parts.train.arrays
+    if export.ship == MODEL:
         return network
-    tell(f"export: {wanted} is shipped in place of {network.job.name}")
+    tell(f"export: {export.ship} is shipped in place of {network.job.name}")
     made = [
         _export_baseline(network, found)
         if isinstance(found, Baseline)
         else _export_whole(network, name, found)
-        for name in needed(wanted, network.parts.train.arrays)
+        for name in needed(export, arrays)
         for found in (baselines[name],)
     ]
-    return _average([network, *made]) if wanted == AVERAGE else made[0]
+    if export.ship != AVERAGE:
+        return made[0]
+    return _average([network, *made], list(mixture(export, arrays).values()))
 
 
 def check_shippable(recipe: Recipe[Any], encoder: Encoder, arrays: Arrays) -> None:
     """Raise InputError, best before training, where a graph cannot follow what `export.ship` needs."""
-    for name in needed(recipe.export.ship, arrays):
+    for name in needed(recipe.export, arrays):
         if name not in READS:
             _flat_encoder(recipe, encoder)
         elif READS[name] not in arrays:
@@ -149,14 +159,15 @@ def _compare(onnx: bytes, predict: Predict, name: str, network: Member) -> dict[
     return gaps
 
 
-def _average(members: Sequence[Member]) -> Member:
-    """Return the mean of calibrated logits, the network's first; the kinds are the network's."""
-    network = members[0]
-    onnx = average_models([member.onnx for member in members], [member.temperature for member in members])
+def _average(members: Sequence[Member], weights: Sequence[float]) -> Member:
+    """Return the weighted mean of calibrated logits, the network's first; the kinds are the network's."""
+    network, share = members[0], np.array(weights) / sum(weights)
+    factors = [float(s / member.temperature) for s, member in zip(share, members, strict=True)]
+    onnx = add_logits([member.onnx for member in members], factors)
     job = replace(network.job, name=AVERAGE, folder=network.job.folder.parent / AVERAGE)
     worst = {size: max(m.parity.get(size, 0.0) for m in members) for size in network.parity}
     mixed = _rescore(replace(network, job=job, parity=worst), onnx, sum(m.seconds for m in members))
-    wanted = np.mean([member.valid["logit"] / member.temperature for member in members], axis=0)
+    wanted = sum(f * m.valid["logit"].astype(np.float64) for f, m in zip(factors, members, strict=True))
     difference = float(np.abs(expit(mixed.valid["logit"]) - expit(wanted)).max())
     if not difference <= network.job.recipe.export.parity:
         raise CheckFailed(f"the average as ONNX differs from the mean of its parts by {difference:.2e}")
