@@ -30,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "made-messages.csv"
 
 
-@pytest.fixture(scope="module", params=["ngrams", "average"])
+@pytest.fixture(scope="module", params=["ngrams", "average", "lightgbm", "rules"])
 def run(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory):
     sets = [
         *BASE,
@@ -47,22 +47,23 @@ def test_what_ships_is_what_is_reported_first(run) -> None:
     assert result.evaluation.primary == ship
     assert models[ship].kind == ("model" if ship == "average" else "baseline")
     assert set(models) >= {ship, "model"}
-    assert models[ship].metrics["roc_auc"].value > 0.9 > models["model"].metrics["roc_auc"].value
+    reads = ship in ("ngrams", "average")
+    assert (models[ship].metrics["roc_auc"].value > 0.9) == reads
+    assert models["model"].metrics["roc_auc"].value < 0.9
 
 
 def test_alone_as_together_and_with_evidence(run) -> None:
-    predictor = Predictor.load(open_artifact(run[1].artifact))
-    assert {spec.name for spec in predictor.artifact.manifest.inputs} == {
-        "tokens",
-        "length",
-        "shape",
-        "letters",
-    }
+    ship, result = run
+    predictor = Predictor.load(open_artifact(result.artifact))
+    inputs = {spec.name for spec in predictor.artifact.manifest.inputs}
+    assert inputs == {"tokens", "length", "shape", "cues", "letters"}
     texts = ["hello zvx", "hello", "", "密码 zvx", "\x00\U0010ffff" * 50, "a" * 9000]
-    samples = [Message(text=text or " ") for text in texts]
+    samples = [Message(text=text or ".") for text in texts]
     together = [v.probability for v in predictor.predict(samples)]
     alone = [predictor.predict([sample])[0].probability for sample in samples]
     np.testing.assert_allclose(alone, together, atol=1e-6)
+    if ship not in ("ngrams", "average"):
+        return
     assert together[0] > together[1]
     (verdict,) = predictor.predict([Message(text="nothing here to see. but zvx")], explain=9)
     assert "zvx" in max(verdict.evidence, key=lambda piece: piece.weight).value

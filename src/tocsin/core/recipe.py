@@ -234,11 +234,11 @@ class ExportSection(Section):
 
     ship: Literal["model", "logistic", "lightgbm", "ngrams", "rules", "average"] = Field(
         "model",
-        description="what is packaged: the model, a baseline, or its average with LightGBM (texts: ngrams and rules)",
+        description="what is packaged: the model, a baseline, or its average with LightGBM (texts: and ngrams)",
     )
     weights: Annotated[dict[Part, Weight], AfterValidator(holds_model)] | None = Field(
         None,
-        description="average: part -> weight, such as {model: 1, ngrams: 1, rules: 0.5}; null is all alike",
+        description="average: part -> weight, such as {model: 2, lightgbm: 1}; null is all alike",
     )
     parity: float = Field(
         1e-5, gt=0, le=1e-2, description="largest difference in probability between PyTorch and ONNX"

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tokenizers import Tokenizer
 
 from tocsin.core.errors import InputError
+from tocsin.core.flat import FlatPart, flatten_parts
 from tocsin.core.types import Arrays, Columns, Files, rows
 from tocsin.features.cues import CUES, mark_cues
 from tocsin.features.folding import ADDRESSES, HEAD, LINKS, fold, shorten, strip_invisible, strip_markup
@@ -143,7 +144,11 @@ class TextEncoder:
 
     def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
         """Return the shape: what simple models see without reading."""
-        return arrays["shape"], list(SHAPE), [False] * len(SHAPE)
+        return flatten_parts(self.flat_parts(), arrays), list(SHAPE), [False] * len(SHAPE)
+
+    def flat_parts(self) -> tuple[FlatPart, ...]:
+        """Return the shape, of which nothing is ever missing."""
+        return (FlatPart("shape", "shape", ()),)
 
     def texts(self, columns: Columns) -> list[str]:
         """Return subject and text of each row as one text, as it was written: for baselines that read."""

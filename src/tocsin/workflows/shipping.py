@@ -48,10 +48,10 @@ def needed(export: ExportSection, arrays: Arrays) -> tuple[str, ...]:
 
 
 def mixture(export: ExportSection, arrays: Arrays) -> Mapping[str, float]:
-    """Return part -> weight of the average, the model first; null weighs alike all that reads the arrays."""
+    """Return part -> weight of the average, the model first; null weighs it like LightGBM and, for texts, n-grams."""
     if export.weights is None:
-        readers = [name for name, array in READS.items() if array in arrays]
-        return dict.fromkeys([MODEL, *(readers or [BOOSTED])], 1.0)
+        grams = [NGRAMS] if LETTERS in arrays else []
+        return dict.fromkeys([MODEL, *grams, BOOSTED], 1.0)
     return dict(sorted(export.weights.items(), key=lambda item: item[0] != MODEL))
 
 
@@ -104,7 +104,9 @@ def _export_baseline(network: Member, baseline: Baseline) -> Member:
     encoder = _flat_encoder(network.job.recipe, parts.encoder)
     graph = Graph(baseline.name)
     matrix = add_matrix(graph, encoder.flat_parts())
-    onnx = build_model(graph, parts.valid.arrays, _add(graph, matrix, baseline, parts))
+    onnx = build_model(
+        graph, parts.valid.arrays, _add(graph, matrix, baseline, parts), free_axes(parts.encoder)
+    )
     gaps = _compare(
         onnx, lambda arrays: baseline.predict(parts.encoder.flatten(arrays)[0]), baseline.name, network
     )
