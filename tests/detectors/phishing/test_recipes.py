@@ -15,7 +15,7 @@ PUBLISHED = sorted((ROOT / "recipes" / "phishing").glob("*.yaml"))
 
 def test_they_are_there() -> None:
     assert {path.stem for path in OWN} >= {"default", "smoke", "demo"}
-    names = {"messages", "messages-strict", "leave-source-out", "leave-language-out"}
+    names = {"messages", "messages-original", "messages-strict", "leave-source-out", "leave-language-out"}
     assert {path.stem for path in PUBLISHED} == names
 
 
