@@ -82,7 +82,9 @@ def test_alone_as_together(predictor: Predictor, positives: list[str]) -> None:
     np.testing.assert_allclose(alone, together, atol=1e-6)
 
 
-@pytest.mark.parametrize("text", ["\x00\x01\xff", "\u200b" * 50 + "a", "a" * 100_000, "<script>" * 999, "🜁" * 99])
+@pytest.mark.parametrize(
+    "text", ["\x00\x01\xff", "\u200b" * 50 + "a", "a" * 100_000, "<script>" * 999, "🜁" * 99]
+)
 def test_odd_messages_have_a_verdict(predictor: Predictor, text: str) -> None:
     (verdict,) = predictor.predict([Message(text=text)], explain=3)
     assert 0 <= verdict.probability <= 1
