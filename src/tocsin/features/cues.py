@@ -1,7 +1,7 @@
 """Kinds of words that people would list without looking at data: hurry, credentials, money, links, numbers to call.
 
-What a list says does not depend on the collection that a model was trained on. It is weak where the collection is
-known and often the best there is where it is not (docs/log.md).
+What a list says does not depend on the collection that a model was trained on: weak where the source of a message is
+known, better at 0.5 than TF-IDF where it is not (docs/log.md).
 
 Shapes: B texts, K kinds.
 """
