@@ -122,7 +122,7 @@ def check_privacy(known: Known) -> Answer:
     """D5: what is sealed holds no personal data, and logs leave none through."""
     leaks = {name: list(find_private(known, name)) for name in ("golden.jsonl", "profile.json", "audit.json")}
     problems = [f"{name} holds {found[0]}" for name, found in leaks.items() if found]
-    named = [f["name"] for f in known.audit.get("findings", ()) if _is_private(f)]
+    named = [f["name"] for f in known.audit.get("findings", ()) if _names_private(f)]
     problems += [f"the audit found {name}" for name in named]
     log = known.facts("redaction")
     if log is not None and log["leaked"]:
@@ -136,7 +136,7 @@ def check_privacy(known: Known) -> Answer:
     return passed(words, "redaction", "audit.json", score=0.5)
 
 
-def _is_private(finding: Facts) -> bool:
+def _names_private(finding: Facts) -> bool:
     words = finding["name"].lower()
     return finding["severity"] == "error" and ("personal" in words or "secret" in words)
 
@@ -147,8 +147,15 @@ def find_private(known: Known, name: str) -> Iterator[str]:
     for text in _texts(content):
         for pattern, word in PRIVATE:
             for match in pattern.finditer(text):
-                if word != "[ip]" or _is_address(match[0]):
+                if _is_private(match, word):
                     yield word.replace(r"\1\2", "")
+
+
+def _is_private(match: re.Match[str], word: str) -> bool:
+    """Tell a value from what only looks like one; logs hide both, a message may speak of a password."""
+    if word == "[ip]":
+        return _is_address(match[0])
+    return "\\" not in word or bool(match[2].strip())
 
 
 def _texts(value: Any) -> Iterator[str]:
