@@ -155,7 +155,7 @@ def _is_private(match: re.Match[str], word: str) -> bool:
     """Tell a value from what only looks like one; logs hide both, a message may speak of a password."""
     if word == "[ip]":
         return _is_address(match[0])
-    return "\\" not in word or bool(match[2].strip())
+    return not word.startswith(r"\1") or bool(match[2].strip())  # `password: value`, not `password value`
 
 
 def _texts(value: Any) -> Iterator[str]:
