@@ -23,7 +23,7 @@ TEXTS = [
     "Please verify your account now, zvx!",
     "Dinner at eight?",
     "您的账户已被锁定",
-    " ",
+    ".",
     "</s> <mask> <pad>",
 ]
 SERVE = """
