@@ -132,6 +132,11 @@ def test_all_the_words_are_content_and_one_word_is_a_shortcut(name: str, status:
     audit, evaluation, manifest = copy.deepcopy(evidence())
     audit["shortcuts"].append({"name": name, "roc_auc": 0.95, "test_roc_auc": 0.95, "description": "d"})
     assert statuses(audit, evaluation, manifest)["F2"] == status
+    (gate,) = (gate for gate in evaluate_gates(audit, evaluation, manifest) if gate.id == "F2")
+    assert ("alarm" in gate.evidence) == (name == "bag-of-words")
+    audit["shortcuts"][-1]["test_roc_auc"] = 0.8
+    (gate,) = (gate for gate in evaluate_gates(audit, evaluation, manifest) if gate.id == "F2")
+    assert (gate.status, "alarm" in gate.evidence) == ("passed", False)
 
 
 def test_a_published_test_may_repeat_a_little_and_says_so():

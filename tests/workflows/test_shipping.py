@@ -190,6 +190,11 @@ def test_weights_are_those_of_the_model_and_a_baseline(run: Run, weights: dict[s
         run.shipping("average", **{"export.weights": weights})
 
 
+def test_weights_of_what_is_no_average_are_refused(run: Run) -> None:
+    with pytest.raises(InputError, match="lightgbm is shipped"):
+        run.shipping("lightgbm", **{"export.weights": {"model": 1, "lightgbm": 1}})
+
+
 def test_what_is_shipped_is_fitted_though_it_is_not_reported(run: Run) -> None:
     network = run.shipping("lightgbm", **{"evaluation.baselines": ["majority"]})
     assert set(fit_ladder(network, quiet).tables) == {"majority", "lightgbm"}

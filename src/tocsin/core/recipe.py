@@ -4,9 +4,9 @@ Precedence: the detector's default recipe < the user's file < the hardware overl
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tocsin.core.duration import Duration
 
@@ -218,11 +218,11 @@ class EvaluationSection(Section):
     )
 
 
-Part = Literal["model", "logistic", "lightgbm", "ngrams", "rules"]
+Averaged = Literal["model", "logistic", "lightgbm", "ngrams", "rules"]
 Weight = Annotated[float, Field(gt=0, le=100)]
 
 
-def holds_model(weights: dict[Part, float]) -> dict[Part, float]:
+def holds_model(weights: dict[Averaged, float]) -> dict[Averaged, float]:
     """Return weights of the model and of a baseline at least; ValueError for others."""
     if "model" not in weights or len(weights) < 2:
         raise ValueError("an average is that of the model and at least one baseline")
@@ -236,7 +236,7 @@ class ExportSection(Section):
         "model",
         description="what is packaged: the model, a baseline, or its average with LightGBM (texts: and ngrams)",
     )
-    weights: Annotated[dict[Part, Weight], AfterValidator(holds_model)] | None = Field(
+    weights: Annotated[dict[Averaged, Weight], AfterValidator(holds_model)] | None = Field(
         None,
         description="average: part -> weight, such as {model: 2, lightgbm: 1}; null is all alike",
     )
@@ -250,6 +250,12 @@ class ExportSection(Section):
     golden: int = Field(
         32, ge=4, le=1000, description="samples sealed with their outputs and replayed at load"
     )
+
+    @model_validator(mode="after")
+    def _weighs_what_ships(self) -> Self:
+        if self.weights is not None and self.ship != "average":
+            raise ValueError(f"weights are those of an average, and {self.ship} is shipped")
+        return self
 
 
 class ComputeSection(Section):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tocsin.artifact.manifest import GOLDEN
 from tocsin.audit.readiness.facts import Facts, Measurement
 from tocsin.core.durable import jsonable
-from tocsin.core.types import Arrays, Sample, field_names, is_numeric, tabulate
+from tocsin.core.types import Columns, Sample, field_names, is_numeric, tabulate, take
 from tocsin.serve.golden import read_golden
 from tocsin.serve.predictor import NonFiniteOutput, Predictor
 from tocsin.workflows.bench import BATCH, time_calls
@@ -64,22 +64,25 @@ def measure_trace(predictor: Predictor) -> Facts:
 
 
 def measure_replay(predictor: Predictor) -> Facts:
-    """Answer the golden samples again, and once more with a model that is loaded anew."""
+    """Answer the golden samples again, and once more with a model that is loaded anew.
+
+    That has to give the same bytes where each is asked alone: how many run at once is chosen at load, by time.
+    """
     golden = read_golden(predictor.artifact.files.get(GOLDEN, b""), predictor.schema.sample)
     columns = tabulate([line.sample for line in golden], predictor.schema.sample)
-    found, again = predictor.outputs(columns), Predictor.load(predictor.artifact).outputs(columns)
-    wanted = {n: np.stack([line.outputs[n] for line in golden]).reshape(v.shape) for n, v in found.items()}
-    return {
-        "samples": len(golden),
-        "largest_difference": _difference(found, wanted),
-        "reload_difference": _difference(again, found),
-    }
+    found, largest = predictor.outputs(columns), 0.0
+    for name, values in found.items():
+        wanted = np.stack([line.outputs[name] for line in golden])
+        gap = np.abs(values.reshape(wanted.shape) - wanted) / np.maximum(1.0, np.abs(wanted))
+        largest = max(largest, float(gap.max(initial=0.0)))
+    again = Predictor.load(predictor.artifact)
+    alone = (take(columns, np.array([row])) for row in range(len(golden)))
+    equal = all(_bytes(predictor, row) == _bytes(again, row) for row in alone)
+    return {"samples": len(golden), "largest_difference": largest, "reloads_equal": equal}
 
 
-def _difference(found: Arrays, wanted: Arrays) -> float:
-    """Return the largest difference of an output, relative above 1."""
-    gaps = (np.abs(v - wanted[n]) / np.maximum(1.0, np.abs(wanted[n])) for n, v in found.items())
-    return max((float(gap.max(initial=0.0)) for gap in gaps), default=0.0)
+def _bytes(predictor: Predictor, columns: Columns) -> list[bytes]:
+    return [values.tobytes() for _, values in sorted(predictor.outputs(columns).items())]
 
 
 def measure_together(predictor: Predictor) -> Facts:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tocsin.audit.patterns import PERSONAL, SECRETS
 from tocsin.audit.readiness.facts import Answer, Check, Facts, Known, decide, failed, not_yet, passed
 from tocsin.core.durable import json_bytes
 from tocsin.core.logs import PRIVATE
@@ -149,13 +150,16 @@ def find_private(known: Known, name: str) -> Iterator[str]:
             for match in pattern.finditer(text):
                 if _is_private(match, word):
                     yield word.replace(r"\1\2", "")
+        for precise in (*SECRETS, *PERSONAL):
+            yield from (f"[{precise.kind}]" for _ in precise.find(text))
 
 
 def _is_private(match: re.Match[str], word: str) -> bool:
     """Tell a value from what only looks like one; logs hide both, a message may speak of a password."""
     if word == "[ip]":
         return _is_address(match[0])
-    return not word.startswith(r"\1") or bool(match[2].strip())  # `password: value`, not `password value`
+    # `password: value` and `password hunter2`, not `password expires`.
+    return not word.startswith(r"\1") or bool(match[2].strip()) or any(map(str.isdigit, match[0]))
 
 
 def _texts(value: Any) -> Iterator[str]:
