@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
+from end_to_end.told import make_told
 from tocsin.artifact.open import open_artifact
 from tocsin.core.errors import InputError
-from tocsin.detectors.phishing.demo import make
 from tocsin.detectors.phishing.sample import Message
 from tocsin.serve.predictor import Predictor
 from tocsin.workflows.train import TrainOptions, train_recipe
@@ -22,12 +21,7 @@ BASE = (
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made messages of which the phishing ones hold a word that the others do not: n-grams see it."""
-    folder = tmp_path_factory.mktemp("data")
-    rows = pl.read_csv(make(folder, 3, rows=1000), infer_schema=False)
-    told = pl.when(pl.col("label") == "1").then(pl.col("text") + " zvx").otherwise(pl.col("text"))
-    rows.with_columns(told.alias("text")).write_csv(folder / "made-messages.csv")
-    return folder / "made-messages.csv"
+    return make_told(tmp_path_factory.mktemp("data"), 1000)
 
 
 @pytest.fixture(scope="module", params=["ngrams", "average", "lightgbm", "rules"])

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from detectors.phishing.tiny import make_tiny
+from end_to_end.told import make_told
 from tocsin.artifact.open import open_artifact
 from tocsin.cli import app as program
-from tocsin.detectors.phishing.demo import make
 from tocsin.detectors.phishing.sample import Message
 from tocsin.serve.predictor import Predictor
 from tocsin.workflows.train import TrainOptions, train_recipe
@@ -28,6 +28,7 @@ TEXTS = [
 ]
 SERVE = """
 import json, sys
+from end_to_end.told import make_told
 from tocsin.artifact.open import open_artifact
 from tocsin.detectors.phishing.sample import Message
 from tocsin.serve.predictor import Predictor
@@ -40,12 +41,7 @@ print(json.dumps([verdict.probability for verdict in verdicts]))
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made messages of which the phishing ones hold a word that the others do not."""
-    folder = tmp_path_factory.mktemp("data")
-    rows = pl.read_csv(make(folder, 3, rows=600), infer_schema=False)
-    told = pl.when(pl.col("label") == "1").then(pl.col("text") + " zvx").otherwise(pl.col("text"))
-    rows.with_columns(told.alias("text")).write_csv(folder / "made-messages.csv")
-    return folder / "made-messages.csv"
+    return make_told(tmp_path_factory.mktemp("data"), 600)
 
 
 def sets(data: Path, output: Path, pretrained: object, *more: str) -> list[str]:

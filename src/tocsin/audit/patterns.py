@@ -9,6 +9,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
+
+from tocsin.core.logs import PRIVATE
 
 IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "BY": 28,
@@ -142,6 +145,30 @@ def mask_secrets(text: str) -> str:
         for found in set(pattern.find(text)):
             text = text.replace(found, "[secret]")
     return text
+
+
+def name_private(text: str) -> Iterator[str]:
+    """Yield the kind of each piece of personal or secret data: what logs hide, and what is looked for in rows."""
+    for pattern, word in PRIVATE:
+        yield from (word.replace(r"\1\2", "") for match in pattern.finditer(text) if _is_value(match, word))
+    for precise in (*SECRETS, *PERSONAL):
+        yield from (f"[{precise.kind}]" for _ in precise.find(text))
+
+
+def _is_value(match: re.Match[str], word: str) -> bool:
+    """Tell a value from what only looks like one; logs hide both, a message may speak of a password."""
+    if word == "[ip]":
+        return _is_address(match[0])
+    # `password: value` and `password hunter2`, not `password expires`.
+    return not word.startswith(r"\1") or bool(match[2].strip()) or any(map(str.isdigit, match[0]))
+
+
+def _is_address(text: str) -> bool:
+    """Tell an address from what only looks like one: `:80`, `999.1.1.1`."""
+    try:
+        return len(str(ip_address(text))) > 4
+    except ValueError:
+        return False
 
 
 def redact(text: str) -> str:

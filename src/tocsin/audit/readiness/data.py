@@ -2,15 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Any
 
 from pydantic import ValidationError
 
-from tocsin.audit.patterns import PERSONAL, SECRETS
+from tocsin.audit.patterns import name_private
 from tocsin.audit.readiness.facts import Answer, Check, Facts, Known, decide, failed, not_yet, passed
 from tocsin.core.durable import json_bytes
-from tocsin.core.logs import PRIVATE
 from tocsin.core.types import field_names, is_numeric
 
 SCHEMA = "schema.json"
@@ -146,20 +144,7 @@ def find_private(known: Known, name: str) -> Iterator[str]:
     """Yield the kind of each piece of personal data in the texts of a sealed file: `[email]`, `[ip]` ..."""
     content = known.golden if name.endswith(".jsonl") else known.sealed(name)
     for text in _texts(content):
-        for pattern, word in PRIVATE:
-            for match in pattern.finditer(text):
-                if _is_private(match, word):
-                    yield word.replace(r"\1\2", "")
-        for precise in (*SECRETS, *PERSONAL):
-            yield from (f"[{precise.kind}]" for _ in precise.find(text))
-
-
-def _is_private(match: re.Match[str], word: str) -> bool:
-    """Tell a value from what only looks like one; logs hide both, a message may speak of a password."""
-    if word == "[ip]":
-        return _is_address(match[0])
-    # `password: value` and `password hunter2`, not `password expires`.
-    return not word.startswith(r"\1") or bool(match[2].strip()) or any(map(str.isdigit, match[0]))
+        yield from name_private(text)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -172,14 +157,6 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner)
-
-
-def _is_address(text: str) -> bool:
-    """Tell an address from what only looks like one: `:80`, `999.1.1.1`."""
-    try:
-        return len(str(ip_address(text))) > 4
-    except ValueError:
-        return False
 
 
 def check_addition(known: Known) -> Answer:
