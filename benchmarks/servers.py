@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tocsin.workflows.train import TrainOptions, train_recipe
+from tocsin.workflows.training.train import TrainOptions, train_recipe
 
 
 def train_briefly(folder: Path, detector: str, sample: str, data: Path, sets: list[str]) -> Path:

@@ -11,7 +11,7 @@ from reference import table
 
 from tocsin.metrics.comparison import NOVELTY, conclude
 from tocsin.metrics.evaluation import EvaluationReport, ModelEvaluation
-from tocsin.workflows.summary import show
+from tocsin.workflows.training.summary import show
 
 COLUMNS = {
     "ROC-AUC": "roc_auc",

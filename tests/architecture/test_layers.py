@@ -13,6 +13,7 @@ FOLDERS = [
     "cli", "workflows", "detectors", "engine", "serve", "monitor", "audit", "nn", "artifact", "metrics",
     "features", "data", "core",
 ]  # fmt: skip
+WINGS = ["training", "readiness", "pages", "judging", "using"]
 DETECTOR_FILES = ["__init__", "sample", "encode", "decode", "demo", "model", "training"]
 # What imports torch as it is imported. The rest of the package, the command line included, does not.
 TORCH_FOLDERS = {"nn", "engine", "workflows"}
@@ -36,6 +37,7 @@ def lookalike(tmp_path: Path) -> Path:
     files = [Path(folder, "__init__.py") for folder in FOLDERS]
     files += [Path(folder, "part.py") for folder in FOLDERS]
     files += [Path("detectors", name, f"{file}.py") for name in ("alpha", "beta") for file in DETECTOR_FILES]
+    files += [Path("workflows", wing, file) for wing in WINGS for file in ("__init__.py", "part.py")]
     for file in (Path("__init__.py"), *files):
         path = tmp_path / "tocsin" / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,8 +50,9 @@ def test_the_contracts_accept_an_empty_package(lookalike: Path):
     assert result.returncode == 0, result.stdout
 
 
-LAYERS, PLAIN, INDEPENDENT = (
+LAYERS, WING, PLAIN, INDEPENDENT = (
     "a folder imports only what stands to its right",
+    "the wings of workflows: a wing imports only those to its right",
     "the plain side never reaches torch",
     "detectors do not know each other",
 )
@@ -59,6 +62,10 @@ LAYERS, PLAIN, INDEPENDENT = (
     ("module", "imported", "contract"),
     [
         *((f"{right}/part", f"tocsin.{left}.part", LAYERS) for left, right in itertools.pairwise(FOLDERS)),
+        *(
+            (f"workflows/{right}/part", f"tocsin.workflows.{left}.part", WING)
+            for left, right in itertools.pairwise(WINGS)
+        ),
         ("core/part", "tocsin.cli.part", LAYERS),
         ("artifact/part", "tocsin.nn.part", LAYERS),
         ("serve/part", "torch", PLAIN),

@@ -42,7 +42,7 @@ def test_a_bug_is_not_taken_for_bad_input(monkeypatch: pytest.MonkeyPatch) -> No
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tocsin.workflows.made.make_data", broken)
+    monkeypatch.setattr("tocsin.workflows.training.made.make_data", broken)
     monkeypatch.setattr(sys, "argv", ["tocsin", "demo", "--only-data"])
     with pytest.raises(ZeroDivisionError):
         cli.main()

@@ -7,7 +7,7 @@ from tocsin.audit.baselines import MODELS
 from tocsin.audit.readers import READERS
 from tocsin.core import recipe
 from tocsin.core.recipe import Recipe, Section, StageSection
-from tocsin.workflows.ladder import FITS
+from tocsin.workflows.training.ladder import FITS
 
 SECTIONS = [kind for kind in vars(recipe).values() if isinstance(kind, type) and issubclass(kind, Section)]
 

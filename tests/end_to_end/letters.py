@@ -4,7 +4,7 @@ import csv
 import random
 from pathlib import Path
 
-from tocsin.workflows.train import TrainOptions, train_recipe
+from tocsin.workflows.training.train import TrainOptions, train_recipe
 
 RECIPES = Path(__file__).parents[2] / "src/tocsin/detectors/phishing/recipes"
 PHISHING = (

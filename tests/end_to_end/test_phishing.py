@@ -14,10 +14,10 @@ from tocsin.detectors.phishing.demo import make
 from tocsin.detectors.phishing.evasion import measure_evasion
 from tocsin.detectors.phishing.sample import Message
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.evaluate import evaluate_artifact
-from tocsin.workflows.replay import replay
-from tocsin.workflows.stores import Source
-from tocsin.workflows.train import TrainOptions, train_recipe
+from tocsin.workflows.judging.evaluate import evaluate_artifact
+from tocsin.workflows.judging.replay import replay
+from tocsin.workflows.training.train import TrainOptions, train_recipe
+from tocsin.workflows.using.stores import Source
 
 RECIPE = Path(__file__).parents[2] / "src/tocsin/detectors/phishing/recipes/demo.yaml"
 PLACE = re.compile(r"(text|subject)\[(\d+):(\d+)\]")
@@ -71,7 +71,7 @@ def test_its_numbers_come_out_again_by_language_too(run, data: Path, tmp_path: P
 
 
 def test_evaluate_tells_the_languages_apart(run, data: Path, tmp_path: Path) -> None:
-    result = evaluate_artifact(Source(str(run.artifact), tmp_path), [str(data)], "auto", None)
+    result = evaluate_artifact(Source(str(run.artifact), tmp_path), [str(data)], "auto")
     assert {("language", "zh"), ("channel", "sms")} <= {(s.by, s.name) for s in result.evaluation.slices}
 
 

@@ -16,7 +16,7 @@ from tocsin.artifact.open import open_artifact
 from tocsin.cli import app as program
 from tocsin.detectors.phishing.sample import Message
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.train import TrainOptions, train_recipe
+from tocsin.workflows.training.train import TrainOptions, train_recipe
 
 RECIPE = Path(__file__).parents[2] / "src/tocsin/detectors/phishing/recipes/smoke.yaml"
 TEXTS = [

@@ -18,13 +18,14 @@ from tocsin.artifact.seal import seal
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.metrics.classification import judge, measure
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.answers import read_rows, unseen_ids
-from tocsin.workflows.compare import CompareOptions, Comparison, compare_artifacts
-from tocsin.workflows.evaluate import evaluate_artifact
-from tocsin.workflows.evidence import read_evidence
-from tocsin.workflows.replay import ReplayResult, replay
-from tocsin.workflows.stores import Source
-from tocsin.workflows.train import TrainOptions, train_recipe
+from tocsin.workflows.judging.answers import read_rows, unseen_ids
+from tocsin.workflows.judging.compare import CompareOptions, Comparison, compare_artifacts
+from tocsin.workflows.judging.evaluate import evaluate_artifact
+from tocsin.workflows.judging.replay import ReplayResult, replay
+from tocsin.workflows.pages.report import write_evaluation
+from tocsin.workflows.readiness.evidence import read_evidence
+from tocsin.workflows.training.train import TrainOptions, train_recipe
+from tocsin.workflows.using.stores import Source
 
 SETS = [
     "model.width=16", "model.layers=1", "model.heads=2", "model.feedforward=16",
@@ -355,7 +356,8 @@ def test_one_artifact_is_not_compared_with_itself(work: Path, data: Path, tmp_pa
 
 def test_evaluate_says_what_made_its_numbers(work: Path, data: Path, tmp_path: Path) -> None:
     source = Source(str(artifact(work, 1)), work / "store")
-    evaluate_artifact(source, [str(data)], "auto", tmp_path)
+    result = evaluate_artifact(source, [str(data)], "auto")
+    write_evaluation(tmp_path, result.evaluation, result.provenance)
     found = json.loads((tmp_path / "evaluation.json").read_text())
     assert set(found["provenance"]["trained"]) == ORIGIN
     assert found["provenance"]["digest"][:12] in (tmp_path / "report.html").read_text()

@@ -18,7 +18,7 @@ from tocsin.detectors.intrusion.demo import make
 from tocsin.detectors.intrusion.model import Features, build_model
 from tocsin.features.tabular import TabularEncoder
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.train import TrainOptions, train_recipe
+from tocsin.workflows.training.train import TrainOptions, train_recipe
 
 ROWS = 10_000
 SETTINGS = [

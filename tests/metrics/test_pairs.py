@@ -6,7 +6,7 @@ import pytest
 from tocsin.metrics.bootstrap import Resampling
 from tocsin.metrics.classification import judge, measure
 from tocsin.metrics.pairs import Interest, compare_pair, overall
-from tocsin.workflows.sentences import say_pair
+from tocsin.workflows.judging.sentences import say_pair
 
 ALL = Interest(0.01, 0.05)
 

@@ -12,7 +12,7 @@ from tocsin.audit.readiness.facts import Known, Measurement
 from tocsin.core.durable import json_bytes
 from tocsin.data.dataset import Dataset
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.evidence import read_evidence
+from tocsin.workflows.readiness.evidence import read_evidence
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from tocsin.core.detector import Calibration
 from tocsin.core.durable import json_bytes
 from tocsin.core.errors import InputError
 from tocsin.core.types import Arrays
-from tocsin.workflows import drills
-from tocsin.workflows.costs import measure_addition, measure_cost
-from tocsin.workflows.drills import drill_redaction, drill_rollback
-from tocsin.workflows.evidence import read_histories
-from tocsin.workflows.importance import measure_importance
-from tocsin.workflows.measurements import (
+from tocsin.workflows.readiness import drills
+from tocsin.workflows.readiness.costs import measure_addition, measure_cost
+from tocsin.workflows.readiness.drills import drill_redaction, drill_rollback
+from tocsin.workflows.readiness.evidence import read_histories
+from tocsin.workflows.readiness.importance import measure_importance
+from tocsin.workflows.readiness.measurements import (
     measure_extremes,
     measure_latency,
     measure_replay,
@@ -316,9 +316,9 @@ def audit_error(h: Healthy) -> Known:
 
 
 def slow_model(h: Healthy, monkeypatch: pytest.MonkeyPatch) -> Known:
-    monkeypatch.setattr("tocsin.workflows.measurements.CALLS", 10)
-    monkeypatch.setattr("tocsin.workflows.measurements.ROUNDS", 1)
-    monkeypatch.setattr("tocsin.workflows.bench.WARM_UP", 1)
+    monkeypatch.setattr("tocsin.workflows.readiness.measurements.CALLS", 10)
+    monkeypatch.setattr("tocsin.workflows.readiness.measurements.ROUNDS", 1)
+    monkeypatch.setattr("tocsin.workflows.using.bench.WARM_UP", 1)
     return h.measured("latency", measure_latency(replace(h.predictor, runtime=Tired(h.predictor.runtime))))
 
 

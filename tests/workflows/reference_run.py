@@ -11,8 +11,8 @@ from pathlib import Path
 from tocsin.artifact.open import Artifact, open_artifact
 from tocsin.detectors.intrusion.demo import make
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.stores import make_key_files
-from tocsin.workflows.train import TrainOptions, train_recipe
+from tocsin.workflows.training.train import TrainOptions, train_recipe
+from tocsin.workflows.using.stores import make_key_files
 
 RECIPE = """
 detector: intrusion

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 import tocsin.detectors
 from tocsin.cli.app import app
 from tocsin.core.errors import InputError
-from tocsin.workflows import additions
-from tocsin.workflows.additions import add_samples
+from tocsin.workflows.using import additions
+from tocsin.workflows.using.additions import add_samples
 
 PLUGINS = str(Path(__file__).parent / "plugins")
 if PLUGINS not in tocsin.detectors.__path__:

@@ -11,8 +11,8 @@ from end_to_end.command import tocsin
 from tocsin.audit.findings import AuditReport
 from tocsin.core.durable import json_bytes, write_text
 from tocsin.detectors.intrusion.demo import make
-from tocsin.workflows.audit import audit_fold, audit_recipe
-from tocsin.workflows.prepare import prepare, resolve_recipe
+from tocsin.workflows.training.audit import audit_fold, audit_recipe
+from tocsin.workflows.training.prepare import prepare, resolve_recipe
 from workflows.page import Page
 
 RECIPE = """\

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tocsin.metrics.evaluation import evaluate_binary
-from tocsin.workflows.facet_figures import draw_by_facet
+from tocsin.workflows.pages.facet_figures import draw_by_facet
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tocsin.core.types import column
-from tocsin.workflows.package import PASSED, _choose_rows
+from tocsin.workflows.training.package import PASSED, _choose_rows
 
 TEXTS = ["dinner at eight", "write to ada@bank.test", "lunch at noon", None] * 50
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tocsin.workflows.importance import compare_auc
+from tocsin.workflows.readiness.importance import compare_auc
 
 
 def drawn(seed: int, rows: int = 400, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

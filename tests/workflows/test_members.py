@@ -12,8 +12,8 @@ from tocsin.core.recipe import DataSection, ExportSection, Recipe
 from tocsin.core.types import Arrays
 from tocsin.engine.task import Part
 from tocsin.nn.export import export_onnx, open_session
-from tocsin.workflows.members import Job, Parts, quantise, score
-from tocsin.workflows.trackers import Tracking
+from tocsin.workflows.training.members import Job, Parts, quantise, score
+from tocsin.workflows.training.trackers import Tracking
 
 
 class Linear(nn.Module):

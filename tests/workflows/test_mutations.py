@@ -14,12 +14,12 @@ from tocsin.audit.readiness import criteria
 from tocsin.audit.readiness.facts import Known, Measurement
 from tocsin.audit.readiness.lines import TESTS, Making, make_lines
 from tocsin.data.sources import Reading, read
-from tocsin.workflows import drills
-from tocsin.workflows.drills import drill_redaction
-from tocsin.workflows.evidence import read_evidence
-from tocsin.workflows.importance import measure_importance
-from tocsin.workflows.ready import find_records, measure
-from tocsin.workflows.scoring import know_artifact
+from tocsin.workflows.readiness import drills
+from tocsin.workflows.readiness.drills import drill_redaction
+from tocsin.workflows.readiness.evidence import read_evidence
+from tocsin.workflows.readiness.importance import measure_importance
+from tocsin.workflows.readiness.ready import find_records, measure
+from tocsin.workflows.readiness.scoring import know_artifact
 from workflows.broken_models import Deaf, Rare
 from workflows.healthy import Healthy, speaking_two_languages, train_again
 from workflows.mutations import MUTATIONS, judge, slow_model

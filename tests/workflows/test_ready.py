@@ -16,10 +16,10 @@ from tocsin.audit.scorecard import Scorecard
 from tocsin.core.durable import json_bytes
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.provenance import git_reviewers
-from tocsin.workflows.promotion import promote_artifact
-from tocsin.workflows.ready import ReadyOptions, ReadyResult, check_ready, judge_artifact
-from tocsin.workflows.scoring import decide_gates, know_artifact
-from tocsin.workflows.stores import Source
+from tocsin.workflows.readiness.promotion import promote_artifact
+from tocsin.workflows.readiness.ready import ReadyOptions, ReadyResult, check_ready, judge_artifact
+from tocsin.workflows.readiness.scoring import decide_gates, know_artifact
+from tocsin.workflows.using.stores import Source
 from workflows.reference_run import Reference, commit, inside
 
 

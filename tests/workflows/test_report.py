@@ -12,7 +12,7 @@ from tocsin.core.provenance import Origin
 from tocsin.core.recipe import EvaluationSection
 from tocsin.metrics.comparison import Scores, Truth, compare_models, conclude
 from tocsin.metrics.evaluation import evaluate_binary
-from tocsin.workflows.report import write_evaluation, write_report
+from tocsin.workflows.pages.report import write_evaluation, write_report
 from workflows.page import Page
 
 ROWS = 600

@@ -29,10 +29,10 @@ from tocsin.detectors.phishing.mail import parse_mail, to_sample
 from tocsin.detectors.phishing.mailbox import MOST_HIDDEN, read_mail, target
 from tocsin.serve.app import create_app
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows import scan as scanning
-from tocsin.workflows.findings import Finding, ecs_document, ocsf_finding
-from tocsin.workflows.scan import Scan
-from tocsin.workflows.stores import Source
+from tocsin.workflows.using import scan as scanning
+from tocsin.workflows.using.findings import Finding, ecs_document, ocsf_finding
+from tocsin.workflows.using.scan import Scan
+from tocsin.workflows.using.stores import Source
 
 PLUGINS = str(Path(__file__).parent / "plugins")
 if PLUGINS not in tocsin.detectors.__path__:

@@ -15,14 +15,14 @@ from tocsin.core.types import tabulate
 from tocsin.detectors.intrusion.demo import make
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.ladder import Ladder, fit_ladder
-from tocsin.workflows.members import Job, Member, encode_parts, fit_member, probability
-from tocsin.workflows.package import Proof, package
-from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
-from tocsin.workflows.provenance import make_provenance
-from tocsin.workflows.shipping import choose_shipped
-from tocsin.workflows.trackers import Tracking
-from tocsin.workflows.train import judge_members
+from tocsin.workflows.training.ladder import Ladder, fit_ladder
+from tocsin.workflows.training.members import Job, Member, encode_parts, fit_member, probability
+from tocsin.workflows.training.package import Proof, package
+from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
+from tocsin.workflows.training.provenance import make_provenance
+from tocsin.workflows.training.shipping import choose_shipped
+from tocsin.workflows.training.trackers import Tracking
+from tocsin.workflows.training.train import judge_members
 from workflows.reference_run import RECIPE
 
 KINDS = ("logistic", "lightgbm", "average")

@@ -27,7 +27,7 @@ def keygen(
     folder: Annotated[Path, typer.Argument(help="folder for signing.pem and signing.pub.pem")],
 ) -> None:
     """Make an Ed25519 key pair to sign artifacts with."""
-    from tocsin.workflows.stores import make_key_files
+    from tocsin.workflows.using.stores import make_key_files
 
     for path in make_key_files(folder):
         emit_line(f"wrote {path}")
@@ -49,8 +49,8 @@ def ready(
     json: Json = False,
 ) -> None:
     """Score readiness for production, every line with its evidence; exit 1 below the bar."""
-    from tocsin.workflows.ready import ReadyOptions, check_ready
-    from tocsin.workflows.stores import Source
+    from tocsin.workflows.readiness.ready import ReadyOptions, check_ready
+    from tocsin.workflows.using.stores import Source
 
     options = ReadyOptions.of(data, layout, attest, evidence, bar)
     result = check_ready(Source(artifact, store, key), options, output, tell=say)
@@ -79,9 +79,9 @@ def promote(
     key: PublicKey = None,
 ) -> None:
     """Put an artifact that is ready into the store and point an alias at it; exit 1 where it is not."""
-    from tocsin.workflows.promotion import promote_artifact
-    from tocsin.workflows.ready import ReadyOptions
-    from tocsin.workflows.stores import Source
+    from tocsin.workflows.readiness.promotion import promote_artifact
+    from tocsin.workflows.readiness.ready import ReadyOptions
+    from tocsin.workflows.using.stores import Source
 
     options = ReadyOptions.of(data, layout, None, evidence, bar)
     emit_line(promote_artifact(Source(str(artifact), store, key), alias, options, tell=say))
@@ -94,6 +94,6 @@ def rollback(
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
     """Point an alias back at the version before."""
-    from tocsin.workflows.stores import rollback_alias
+    from tocsin.workflows.using.stores import rollback_alias
 
     emit_line(rollback_alias(detector, alias, store))

@@ -25,10 +25,14 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score labelled rows with the sealed model: metrics with intervals, per slice."""
-    from tocsin.workflows.evaluate import evaluate_artifact
-    from tocsin.workflows.stores import Source
+    from tocsin.workflows.judging.evaluate import evaluate_artifact
+    from tocsin.workflows.using.stores import Source
 
-    result = evaluate_artifact(Source(artifact, store, key), data, layout, output)
+    result = evaluate_artifact(Source(artifact, store, key), data, layout)
+    if output is not None:
+        from tocsin.workflows.pages.report import write_evaluation
+
+        write_evaluation(output, result.evaluation, result.provenance)
     if json:
         emit_json(result)
         return
@@ -58,9 +62,9 @@ def compare(
     json: Json = False,
 ) -> None:
     """Say which of two sealed models is better on the same rows: better, worse, no evidence or under-powered."""
-    from tocsin.workflows.compare import CompareOptions, compare_artifacts
-    from tocsin.workflows.compare_page import write_comparison
-    from tocsin.workflows.stores import Source
+    from tocsin.workflows.judging.compare import CompareOptions, compare_artifacts
+    from tocsin.workflows.pages.compare_page import write_comparison
+    from tocsin.workflows.using.stores import Source
 
     options = CompareOptions(layout, smallest, resamples, seed, every_row)
     found = compare_artifacts(Source(first, store, key), Source(second, store, key), data, options)
@@ -90,8 +94,8 @@ def replay(
     json: Json = False,
 ) -> None:
     """Compute a reported number again from the artifact and the data; exit 1 when it is not the same."""
-    from tocsin.workflows.replay import replay as replay_numbers
-    from tocsin.workflows.stores import Source
+    from tocsin.workflows.judging.replay import replay as replay_numbers
+    from tocsin.workflows.using.stores import Source
 
     result = replay_numbers(Source(artifact, store, key), metric, data)
     if json:

@@ -20,7 +20,7 @@ def data_add(
     json: Json = False,
 ) -> None:
     """Append new labelled rows to a CSV file: schema and duplicates checked, the old file kept."""
-    from tocsin.workflows.additions import add_samples
+    from tocsin.workflows.using.additions import add_samples
 
     done = add_samples(file, to, detector, dry_run)
     if json:

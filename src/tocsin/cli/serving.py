@@ -26,8 +26,8 @@ def predict(
     json: Json = False,
 ) -> None:
     """Give a verdict for each row."""
-    from tocsin.workflows.predict import predict_rows
-    from tocsin.workflows.stores import Source
+    from tocsin.workflows.using.predict import predict_rows
+    from tocsin.workflows.using.stores import Source
 
     summary = predict_rows(Source(artifact, store, key), data, output, layout=layout, explain=explain)
     if json and output:
@@ -55,8 +55,8 @@ def scan(
     json: Json = False,
 ) -> None:
     """Give a verdict on raw files: mail as .eml, mbox or Maildir; exit 10 when one is positive."""
-    from tocsin.workflows.scan import FORMATS, Scan, check_format
-    from tocsin.workflows.stores import Source
+    from tocsin.workflows.using.scan import FORMATS, Scan, check_format
+    from tocsin.workflows.using.stores import Source
 
     check_format(form)
     run = Scan(Source(artifact, store, key), targets, explain)
@@ -81,8 +81,8 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check seal and signature, load the model and replay its golden samples."""
-    from tocsin.workflows.stores import Source
-    from tocsin.workflows.verify import verify_artifact
+    from tocsin.workflows.using.stores import Source
+    from tocsin.workflows.using.verify import verify_artifact
 
     facts = verify_artifact(Source(artifact, store, key, require_signature))
     if json:
@@ -101,8 +101,8 @@ def serve(
     key: PublicKey = None,
 ) -> None:
     """Answer HTTP requests; no torch in the process. Settings also by TOCSIN_* variables."""
-    from tocsin.workflows.serve import serve_artifacts
-    from tocsin.workflows.stores import Source
+    from tocsin.workflows.using.serve import serve_artifacts
+    from tocsin.workflows.using.stores import Source
 
     options = {"host": host, "port": port, "workers": workers}
     serve_artifacts([Source(a, store, key) for a in artifacts], key, options)
@@ -117,8 +117,8 @@ def bench(
     json: Json = False,
 ) -> None:
     """Time single predictions and batches of 100 of a sealed model: mean, p50, p95, p99."""
-    from tocsin.workflows.bench import bench_artifact
-    from tocsin.workflows.stores import Source
+    from tocsin.workflows.using.bench import bench_artifact
+    from tocsin.workflows.using.stores import Source
 
     result = bench_artifact(Source(artifact, store, key), count)
     if json:

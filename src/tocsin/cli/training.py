@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Make data, then audit, train, evaluate, package, serve a request and write a report."""
     if only_data:
-        from tocsin.workflows.made import make_data
+        from tocsin.workflows.training.made import make_data
 
         emit_line(f"wrote {make_data(detector, output, seed)}")
         return
@@ -45,7 +45,7 @@ def new(
     schema: Annotated[bool, typer.Option(help="write the JSON Schema for editors beside it")] = False,
 ) -> None:
     """Write a complete, commented recipe."""
-    from tocsin.workflows.recipes import write_recipe
+    from tocsin.workflows.training.recipes import write_recipe
 
     for written in write_recipe(detector, path, schema=schema):
         emit_line(f"wrote {written}")
@@ -54,7 +54,7 @@ def new(
 @training.command()
 def audit(recipe: RecipeFile, sets: Sets = None, json: Json = False) -> None:
     """Check the data before any training; exit 1 when a check finds an error."""
-    from tocsin.workflows.audit import audit_recipe
+    from tocsin.workflows.training.audit import audit_recipe
 
     report = audit_recipe(recipe, sets or [], tell=say)
     if json:
@@ -84,8 +84,8 @@ def train(
     """Split, fit every stage, prove on the test rows beside the baselines, and seal the artifact."""
     from tocsin.metrics.comparison import conclude
     from tocsin.metrics.recommendation import recommend_simpler
-    from tocsin.workflows.summary import COLUMNS, fold_rows, model_rows
-    from tocsin.workflows.train import TrainOptions, train_recipe
+    from tocsin.workflows.training.summary import COLUMNS, fold_rows, model_rows
+    from tocsin.workflows.training.train import TrainOptions, train_recipe
 
     chosen = [*(sets or []), *([f"seeds=[{seeds}]"] if seeds else [])]
     result = train_recipe(recipe, chosen, TrainOptions(resume, force, variants, key), tell=say)

@@ -15,11 +15,11 @@ from typing import Any
 from tocsin.core.durable import write_text
 from tocsin.core.errors import TocsinError
 from tocsin.core.plugins import load_detector
-from tocsin.workflows.audit import audit_recipe
-from tocsin.workflows.made import make_data
-from tocsin.workflows.stores import Source, make_key_files
-from tocsin.workflows.train import TrainOptions, train_recipe
-from tocsin.workflows.verify import verify_artifact
+from tocsin.workflows.training.audit import audit_recipe
+from tocsin.workflows.training.made import make_data
+from tocsin.workflows.training.train import TrainOptions, train_recipe
+from tocsin.workflows.using.stores import Source, make_key_files
+from tocsin.workflows.using.verify import verify_artifact
 
 Tell = Callable[[str], None]
 START_SECONDS = 60

@@ -25,7 +25,7 @@ from tocsin.nn.linear import add_additive
 from tocsin.nn.ngrams import add_ngrams
 from tocsin.nn.rules import add_rules
 from tocsin.nn.trees import add_trees
-from tocsin.workflows.members import Member, Parts, free_axes, score
+from tocsin.workflows.training.members import Member, Parts, free_axes, score
 
 Tell = Callable[[str], None]
 Predict = Callable[[Arrays], np.ndarray]

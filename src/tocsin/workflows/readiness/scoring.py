@@ -15,7 +15,7 @@ from tocsin.core.detector import Schema
 from tocsin.core.durable import json_bytes
 from tocsin.core.plugins import load_detector
 from tocsin.core.types import Files
-from tocsin.workflows.answers import parse_sealed
+from tocsin.workflows.judging.answers import parse_sealed
 
 
 def know_artifact(artifact: Artifact, measured: Mapping[str, Measurement]) -> Known:

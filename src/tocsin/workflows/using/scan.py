@@ -15,8 +15,8 @@ from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.plugins import resolve
 from tocsin.core.types import Sample, Verdict
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.findings import Finding, ecs_document, ocsf_finding
-from tocsin.workflows.stores import Source
+from tocsin.workflows.using.findings import Finding, ecs_document, ocsf_finding
+from tocsin.workflows.using.stores import Source
 
 STDIN = "-"
 CHUNK = 64

@@ -16,7 +16,7 @@ from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, WEIGHTS
 from tocsin.artifact.open import Artifact, open_artifact
 from tocsin.audit.readiness.facts import Facts
 from tocsin.core.errors import InputError, did_you_mean
-from tocsin.workflows.compare import Comparison
+from tocsin.workflows.judging.compare import Comparison
 
 FEATURE_CODE = "tocsin/features/"
 TESTS = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from tocsin.core.types import Sample
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.stores import Source
+from tocsin.workflows.using.stores import Source
 
 BATCH = 100
 WARM_UP = 20

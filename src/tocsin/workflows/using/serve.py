@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tocsin.serve.server import run
 from tocsin.serve.settings import Settings
-from tocsin.workflows.stores import Source
+from tocsin.workflows.using.stores import Source
 
 
 def serve_artifacts(

@@ -25,8 +25,8 @@ from tocsin.metrics.calibration import fit_temperature
 from tocsin.metrics.classification import judge, measure
 from tocsin.nn.export import export_onnx, open_session, parity, quantize, sized
 from tocsin.nn.ragged import run_ragged
-from tocsin.workflows.prepare import Prepared, categories_of, encode_part
-from tocsin.workflows.trackers import Tracking
+from tocsin.workflows.training.prepare import Prepared, categories_of, encode_part
+from tocsin.workflows.training.trackers import Tracking
 
 CHUNK, CELLS = 1024, 16_384
 """Rows of one call; rows times places where inputs are ragged."""

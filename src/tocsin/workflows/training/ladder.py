@@ -11,8 +11,8 @@ from tocsin.core.detector import TextReader
 from tocsin.core.errors import InputError
 from tocsin.engine.task import Part
 from tocsin.metrics.comparison import Scores
-from tocsin.workflows.members import Member, Parts, augmented_rows
-from tocsin.workflows.shipping import AVERAGE, BOOSTED, ArrayModel, Shippable, Side, mixture, needed
+from tocsin.workflows.training.members import Member, Parts, augmented_rows
+from tocsin.workflows.training.shipping import AVERAGE, BOOSTED, ArrayModel, Shippable, Side, mixture, needed
 
 FITS: Mapping[str, Callable[[Side, Side, int], ArrayModel]] = {NGRAMS: fit_ngrams, RULES: fit_rules}
 """Baselines that read the arrays as a model does: (training, validation, seed) -> a fitted one."""

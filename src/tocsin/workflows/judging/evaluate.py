@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tocsin.core.errors import InputError
@@ -11,9 +10,8 @@ from tocsin.data.likeness import dependent_rows
 from tocsin.metrics.bootstrap import Resampling
 from tocsin.metrics.comparison import Truth, slices_of
 from tocsin.metrics.evaluation import BinaryEvaluation, evaluate_binary
-from tocsin.workflows.answers import ask, read_rows, scoring_of, sealed_recipe
-from tocsin.workflows.report import write_evaluation
-from tocsin.workflows.stores import Source
+from tocsin.workflows.judging.answers import ask, read_rows, scoring_of, sealed_recipe
+from tocsin.workflows.using.stores import Source
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,7 @@ class EvaluateResult:
         ]
 
 
-def evaluate_artifact(
-    source: Source, data: Sequence[str], layout: str, output: Path | None
-) -> EvaluateResult:
+def evaluate_artifact(source: Source, data: Sequence[str], layout: str) -> EvaluateResult:
     """Evaluate on rows of any layout that can be read as the artifact's sample: another publisher's too."""
     predictor = source.predictor()
     manifest = predictor.artifact.manifest
@@ -62,7 +58,5 @@ def evaluate_artifact(
         how=Resampling(group=dependent_rows(dataset, sealed_recipe(predictor.artifact).split)),
     )
     scoring = scoring_of(source.name, predictor.artifact, dataset)
-    if output is not None:
-        write_evaluation(output, evaluation, scoring)
     refused = len(dataset.refused)
     return EvaluateResult(source.name, predictor.artifact.digest, len(dataset), refused, evaluation, scoring)

@@ -12,8 +12,8 @@ from tocsin.core.durable import write_json
 from tocsin.core.provenance import Origin, git_state
 from tocsin.core.recipes import recipe_sha256
 from tocsin.data.splits import Fold
-from tocsin.workflows.audit_page import write_audit_page
-from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
+from tocsin.workflows.pages.audit_page import write_audit_page
+from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
 
 
 def audit_recipe(path: Path, sets: Sequence[str], tell: Callable[[str], None]) -> AuditReport:

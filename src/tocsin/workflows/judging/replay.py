@@ -11,8 +11,8 @@ from tocsin.data.likeness import dependent_rows
 from tocsin.metrics.bootstrap import Resampling
 from tocsin.metrics.comparison import NOVELTY, Truth, slices_of
 from tocsin.metrics.evaluation import BinaryEvaluation, Estimate, evaluate_binary
-from tocsin.workflows.answers import ask, find_test_rows, scoring_of, sealed_recipe, sealed_report
-from tocsin.workflows.stores import Source
+from tocsin.workflows.judging.answers import ask, find_test_rows, scoring_of, sealed_recipe, sealed_report
+from tocsin.workflows.using.stores import Source
 
 TOLERANCE = 1e-6
 """Another processor, or another number of rows in a call, changes scores in the eighth digit."""

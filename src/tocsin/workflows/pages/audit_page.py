@@ -5,9 +5,15 @@ from pathlib import Path
 
 from tocsin.audit.findings import AuditReport
 from tocsin.core.durable import write_text
-from tocsin.workflows.audit_figures import draw_balance, draw_leak, draw_missing, draw_shift, draw_telling
-from tocsin.workflows.figures import png
-from tocsin.workflows.report import page_environment
+from tocsin.workflows.pages.audit_figures import (
+    draw_balance,
+    draw_leak,
+    draw_missing,
+    draw_shift,
+    draw_telling,
+)
+from tocsin.workflows.pages.figures import png
+from tocsin.workflows.pages.report import page_environment
 
 PAGE = "audit.html"
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tocsin.workflows.stores import Source
+from tocsin.workflows.using.stores import Source
 
 
 def verify_artifact(source: Source) -> dict[str, Any]:

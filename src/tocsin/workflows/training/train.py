@@ -19,18 +19,18 @@ from tocsin.data.splits import Fold
 from tocsin.metrics.comparison import Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.metrics.thresholds import check_negatives
-from tocsin.workflows.answers import sealed_report
-from tocsin.workflows.audit import audit_fold
-from tocsin.workflows.ladder import Ladder, fit_ladder, score_all
-from tocsin.workflows.members import Job, Member, Parts, encode_parts, fit_member
-from tocsin.workflows.package import Proof, package
-from tocsin.workflows.prepare import Prepared, prepare, resolve_recipe
-from tocsin.workflows.provenance import make_origin, make_provenance
-from tocsin.workflows.report import write_report
-from tocsin.workflows.seeds import SeedRun, write_scores, write_seed_summary
-from tocsin.workflows.shipping import MODEL, check_shippable, choose_shipped
-from tocsin.workflows.summary import average_folds, summarise
-from tocsin.workflows.trackers import log_results, tracked
+from tocsin.workflows.judging.answers import sealed_report
+from tocsin.workflows.pages.report import write_report
+from tocsin.workflows.training.audit import audit_fold
+from tocsin.workflows.training.ladder import Ladder, fit_ladder, score_all
+from tocsin.workflows.training.members import Job, Member, Parts, encode_parts, fit_member
+from tocsin.workflows.training.package import Proof, package
+from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
+from tocsin.workflows.training.provenance import make_origin, make_provenance
+from tocsin.workflows.training.seeds import SeedRun, write_scores, write_seed_summary
+from tocsin.workflows.training.shipping import MODEL, check_shippable, choose_shipped
+from tocsin.workflows.training.summary import average_folds, summarise
+from tocsin.workflows.training.trackers import log_results, tracked
 
 Tell = Callable[[str], None]
 ARTIFACT = "artifact"

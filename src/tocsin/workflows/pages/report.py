@@ -16,8 +16,8 @@ from tocsin.core.provenance import Origin, Scoring
 from tocsin.metrics.comparison import CATEGORY, NOVELTY, conclude
 from tocsin.metrics.evaluation import BinaryEvaluation, Estimate, EvaluationReport
 from tocsin.metrics.recommendation import recommend_simpler
-from tocsin.workflows.facet_figures import draw_by_facet
-from tocsin.workflows.figures import (
+from tocsin.workflows.pages.facet_figures import draw_by_facet
+from tocsin.workflows.pages.figures import (
     METRIC_WORDS,
     draw_comparison,
     draw_confusion,
@@ -89,7 +89,7 @@ def _write_page(folder: Path, template: str, figures: Mapping[str, Figure], fact
 def page_environment() -> Environment:
     """Return the templates of the pages, with their filters."""
     environment = Environment(
-        loader=PackageLoader("tocsin.workflows"),
+        loader=PackageLoader("tocsin.workflows.pages"),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,

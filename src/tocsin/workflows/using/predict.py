@@ -14,7 +14,7 @@ from tocsin.core.plugins import load_detector
 from tocsin.core.types import Verdict
 from tocsin.data.dataset import Dataset
 from tocsin.data.sources import Reading, read
-from tocsin.workflows.stores import Source
+from tocsin.workflows.using.stores import Source
 
 FORMATS = (".csv", ".parquet", ".jsonl")
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from tocsin.core.errors import CheckFailed
-from tocsin.workflows.ready import ReadyOptions, judge_artifact
-from tocsin.workflows.stores import Source
+from tocsin.workflows.readiness.ready import ReadyOptions, judge_artifact
+from tocsin.workflows.using.stores import Source
 
 
 def promote_artifact(source: Source, alias: str, options: ReadyOptions, tell: Callable[[str], None]) -> str:

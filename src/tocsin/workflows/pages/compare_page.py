@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tocsin.core.durable import write_json, write_text
 from tocsin.metrics.pairs import Pair, SliceChange
-from tocsin.workflows.compare import NAMES, Comparison
-from tocsin.workflows.figures import METRIC_WORDS, draw_changes, draw_reliability, draw_roc, png
-from tocsin.workflows.report import page_environment
-from tocsin.workflows.sentences import WORDS
+from tocsin.workflows.judging.compare import NAMES, Comparison
+from tocsin.workflows.judging.sentences import WORDS
+from tocsin.workflows.pages.figures import METRIC_WORDS, draw_changes, draw_reliability, draw_roc, png
+from tocsin.workflows.pages.report import page_environment
 
 PAGE, CONTENT = "compare.html", "compare.json"
 

@@ -13,7 +13,7 @@ from tocsin.core.durable import jsonable
 from tocsin.core.types import Columns, Sample, field_names, is_numeric, tabulate, take
 from tocsin.serve.golden import read_golden
 from tocsin.serve.predictor import NonFiniteOutput, Predictor
-from tocsin.workflows.bench import BATCH, time_calls
+from tocsin.workflows.using.bench import BATCH, time_calls
 
 CALLS, ROUNDS = 100, 3
 REASONS = 5

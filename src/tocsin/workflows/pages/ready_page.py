@@ -7,7 +7,7 @@ from typing import Any
 from tocsin.audit.readiness.facts import EVIDENCE, SEALED, Known
 from tocsin.audit.scorecard import SECTIONS, Line, Scorecard, find_shortfalls
 from tocsin.core.durable import write_text
-from tocsin.workflows.report import page_environment
+from tocsin.workflows.pages.report import page_environment
 
 LONGEST = 6_000
 """Characters shown of one evidence file; the file itself is named with its hash."""

@@ -19,9 +19,9 @@ from tocsin.metrics.evaluation import Estimate
 from tocsin.metrics.pairs import Interest, Pair, compare_pair
 from tocsin.metrics.significance import Verdict
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.answers import Answers, ask, read_rows, scoring_of, sealed_recipe, unseen_ids
-from tocsin.workflows.sentences import WORDS, say_pair
-from tocsin.workflows.stores import Source
+from tocsin.workflows.judging.answers import Answers, ask, read_rows, scoring_of, sealed_recipe, unseen_ids
+from tocsin.workflows.judging.sentences import WORDS, say_pair
+from tocsin.workflows.using.stores import Source
 
 NAMES = ("A", "B")
 EVERY_ROW = (

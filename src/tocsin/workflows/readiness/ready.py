@@ -24,12 +24,13 @@ from tocsin.core.errors import InputError
 from tocsin.core.provenance import git_reviewers, git_state
 from tocsin.data.dataset import Dataset
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.answers import read_rows, unseen_ids
-from tocsin.workflows.costs import measure_addition, measure_cost
-from tocsin.workflows.drills import drill_redaction, drill_rollback
-from tocsin.workflows.evidence import read_evidence, read_histories
-from tocsin.workflows.importance import measure_importance
-from tocsin.workflows.measurements import (
+from tocsin.workflows.judging.answers import read_rows, unseen_ids
+from tocsin.workflows.pages.ready_page import write_page
+from tocsin.workflows.readiness.costs import measure_addition, measure_cost
+from tocsin.workflows.readiness.drills import drill_redaction, drill_rollback
+from tocsin.workflows.readiness.evidence import read_evidence, read_histories
+from tocsin.workflows.readiness.importance import measure_importance
+from tocsin.workflows.readiness.measurements import (
     measure_extremes,
     measure_latency,
     measure_replay,
@@ -37,9 +38,8 @@ from tocsin.workflows.measurements import (
     measure_trace,
     time_facts,
 )
-from tocsin.workflows.ready_page import write_page
-from tocsin.workflows.scoring import decide_gates, know_artifact, score_known
-from tocsin.workflows.stores import Source
+from tocsin.workflows.readiness.scoring import decide_gates, know_artifact, score_known
+from tocsin.workflows.using.stores import Source
 
 Tell = Callable[[str], None]
 ATTESTED = "attestations.json"

@@ -26,9 +26,9 @@ from tocsin.data.dataset import Dataset
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.monitor.profile import profile
 from tocsin.nn.export import open_session
-from tocsin.workflows.members import Member, score
-from tocsin.workflows.prepare import Prepared
-from tocsin.workflows.scoring import score_unsealed
+from tocsin.workflows.readiness.scoring import score_unsealed
+from tocsin.workflows.training.members import Member, score
+from tocsin.workflows.training.prepare import Prepared
 
 SKEW_ROWS = 10_000
 PASSED = 50

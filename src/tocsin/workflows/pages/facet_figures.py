@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tocsin.metrics.evaluation import SliceScore
-from tocsin.workflows.figures import COLORS
+from tocsin.workflows.pages.figures import COLORS
 
 FACETS = ("language", "source")
 """What figures are drawn by, where rows differ in it."""

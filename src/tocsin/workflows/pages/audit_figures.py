@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tocsin.audit.findings import AuditReport
 from tocsin.audit.shift import LARGE
 from tocsin.audit.shortcuts import GIVEAWAY, TELLING
-from tocsin.workflows.figures import COLORS
+from tocsin.workflows.pages.figures import COLORS
 
 SHOWN = 15
 BLUE, RED, GREEN, SAND = COLORS[0], COLORS[1], COLORS[2], COLORS[3]

@@ -9,7 +9,7 @@ from tocsin.core.provenance import Origin, git_state, package_versions
 from tocsin.core.recipes import recipe_sha256
 from tocsin.data.splits import Fold
 from tocsin.engine.hardware import device_name
-from tocsin.workflows.members import Job
+from tocsin.workflows.training.members import Job
 
 PACKAGES = (
     "torch",

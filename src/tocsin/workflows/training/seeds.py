@@ -22,8 +22,8 @@ from tocsin.metrics.comparison import Scores, Truth
 from tocsin.metrics.evaluation import EvaluationReport, estimate, units_of
 from tocsin.metrics.operating import limits_of
 from tocsin.metrics.seeds import OverSeeds, Summary, average, over_seeds, weigh
-from tocsin.workflows.figures import draw_by_seed, draw_seed_boxes, png
-from tocsin.workflows.report import page_environment, read_histories
+from tocsin.workflows.pages.figures import draw_by_seed, draw_seed_boxes, png
+from tocsin.workflows.pages.report import page_environment, read_histories
 
 SCORES = "test_scores.parquet"
 METRICS = ("f1", "recall", "precision", "accuracy", "false_positive_rate", "roc_auc")

@@ -1,0 +1,1 @@
+"""Artifacts judged on rows: evaluate, compare, replay."""

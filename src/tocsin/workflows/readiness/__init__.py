@@ -1,0 +1,1 @@
+"""Whether an artifact may be used: the scorecard and what it must see running."""

@@ -1,0 +1,1 @@
+"""Sealed artifacts at work: predict, scan, serve, verify."""
