@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 Arrays = dict[str, np.ndarray]
 """Named arrays with the row axis first; the names are exactly the ONNX input (or output) names."""
 
 Columns = Mapping[str, np.ndarray]
-"""Validated raw fields, row-aligned: an array each, float64 with NaN for missing or object (`str | None`)."""
+"""Validated raw fields, row-aligned, an array each: float64 with NaN for missing, or object (`str | None`, or the
+tuple of a field that is a sequence)."""
 
 Files = dict[str, bytes]
 """Relative POSIX path -> content: how encoders and artifacts are saved and loaded without touching a disk."""
@@ -23,15 +24,41 @@ class Sample(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Place(BaseModel):
+    """Where something stands: in a field of a sample, in a file, or in a part of a file such as `inbox.mbox#12`.
+
+    Example: `str(Place(where="text", start=69, stop=85)) == "text[69:85]"`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    where: str = Field(description="field of the sample, or file")
+    start: int | None = Field(default=None, ge=0, description="first character, from 0")
+    stop: int | None = Field(default=None, ge=0, description="character behind the last")
+    line: int | None = Field(default=None, ge=1, description="line, from 1")
+    column: int | None = Field(default=None, ge=1, description="character of the line, from 1")
+
+    def __str__(self) -> str:
+        lines = [str(number) for number in (self.line, self.column) if number is not None]
+        span = "" if self.start is None else f"[{self.start}:{'' if self.stop is None else self.stop}]"
+        return ":".join([self.where + span, *lines])
+
+
 class Evidence(BaseModel):
     """One reason for a verdict. `weight` is the fall of the logit when this part is hidden from the model."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["feature", "passage", "path"]
-    name: str
+    place: Place
     value: str
     weight: float
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def name(self) -> str:
+        """The place in words: `text[69:85]`."""
+        return str(self.place)
 
 
 class Verdict(BaseModel):
@@ -56,8 +83,21 @@ def field_names(sample: type[Sample]) -> list[str]:
 
 
 def is_numeric(sample: type[Sample], name: str) -> bool:
-    """Tell whether a field holds numbers (then its column is float64) or text (then it is object)."""
-    return _holds_numbers(sample.model_fields[name].annotation)
+    """Tell whether a field holds numbers (then its column is float64), or text or a sequence (then it is object)."""
+    annotation = sample.model_fields[name].annotation
+    return not _holds_sequence(annotation) and _holds_numbers(annotation)
+
+
+def is_sequence(sample: type[Sample], name: str) -> bool:
+    """Tell whether a field holds a sequence: its column is object, and no text."""
+    return _holds_sequence(sample.model_fields[name].annotation)
+
+
+def _holds_sequence(annotation: object) -> bool:
+    origin = get_origin(annotation) or annotation
+    if isinstance(origin, type) and issubclass(origin, tuple | list):
+        return True
+    return any(map(_holds_sequence, get_args(annotation))) if origin is not Literal else False
 
 
 def _holds_numbers(annotation: object) -> bool:
@@ -92,12 +132,17 @@ def untabulate(columns: Columns, index: int) -> dict[str, Any]:
 
 
 def column(values: Sequence[Any], numeric: bool) -> np.ndarray:
-    """Make one column: float64 with NaN where a value is None, or an object array of `str | None`."""
+    """Make one column: float64 with NaN where a value is None, or an object array of `str | None` or sequences."""
     if numeric:
         return np.asarray(values, dtype=np.float64)
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    return out
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def holds_text(values: np.ndarray) -> bool:
+    """Tell whether a column [N] holds texts, by its first value that is not missing."""
+    if values.dtype != object:
+        return False
+    return isinstance(next((value for value in values if value is not None), None), str)
 
 
 def rows(columns: Columns) -> int:

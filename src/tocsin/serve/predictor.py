@@ -17,7 +17,7 @@ from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX
 from tocsin.core.detector import Calibration, Detector, Encoder, Schema, TextReader
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.plugins import load_detector
-from tocsin.core.types import Arrays, Columns, Evidence, Sample, Verdict, rows, tabulate, take
+from tocsin.core.types import Arrays, Columns, Evidence, Place, Sample, Verdict, rows, tabulate, take
 from tocsin.serve.golden import Golden, read_golden, replay
 from tocsin.serve.runtime import OnnxRuntime, Runtime
 
@@ -178,10 +178,14 @@ def slices_of(block: Columns, calibration: Calibration) -> Iterator[tuple[Calibr
 def _evidence(columns: Columns, part: str, row: int, weight: float) -> Evidence:
     """Say what was hidden: a field of the sample with its value, or a passage of its text."""
     if part not in columns:
-        return Evidence(kind="passage", name=part, value=_passage(columns, part, row), weight=weight)
+        return Evidence(
+            kind="passage", place=Place(where=part), value=_passage(columns, part, row), weight=weight
+        )
     value = columns[part][row]
     absent = value is None or value != value
-    return Evidence(kind="feature", name=part, value="" if absent else str(value), weight=weight)
+    return Evidence(
+        kind="feature", place=Place(where=part), value="" if absent else str(value), weight=weight
+    )
 
 
 _PLACE = re.compile(r"(\w+)\[(\d+):(\d+)\]")
