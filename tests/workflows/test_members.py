@@ -45,7 +45,7 @@ def parts(exported: bytes) -> Parts:
         return Part({}, arrays, label, np.full(2000, -1))
 
     encoder: Any = None
-    return Parts(encoder, (), part(1), part(2), part(3), None)
+    return Parts(encoder, (), part(1), part(2))
 
 
 def job(allowed: float, folder: Path) -> Job:

@@ -20,9 +20,10 @@ from tocsin.workflows.training.members import Job, Member, encode_parts, fit_mem
 from tocsin.workflows.training.package import Proof, package
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.training.provenance import make_provenance
+from tocsin.workflows.training.proving import judge_members
 from tocsin.workflows.training.shipping import choose_shipped
 from tocsin.workflows.training.trackers import Tracking
-from tocsin.workflows.training.train import judge_members
+from tocsin.workflows.training.trials import Fitted
 from workflows.reference_run import RECIPE
 
 KINDS = ("logistic", "lightgbm", "average")
@@ -69,7 +70,8 @@ def shipped(run: Run, request: pytest.FixtureRequest) -> Member:
 @pytest.fixture(scope="module")
 def evaluation(run: Run, shipped: Member) -> EvaluationReport:
     members = {"model": run.network, shipped.job.name: shipped}
-    return judge_members(run.prepared, run.prepared.folds[0], members, shipped.job, run.ladder)
+    fitted = Fitted(run.prepared, run.prepared.folds[0], shipped.job, {})
+    return judge_members(fitted, members, shipped.job, run.ladder)
 
 
 @pytest.fixture(scope="module")
