@@ -51,9 +51,10 @@ class Layout:
     """Name -> column, denied ones too, or what is made of the row: what rows are divided, drawn, held out and
     reported by, never features."""
     skip: Callable[[Row], str | None] | None = None
-    """Called first: why a row is not of this task (`a bare link`), or None; such rows are counted, not refused."""
+    """Runs first. Returns why the row is out of scope, such as `a bare link`, or None. Skipped rows are counted but
+    not refused."""
     encoding: str | None = None
-    """What bytes that are not UTF-8 are read as, counted as a repair; None refuses their rows."""
+    """Fallback encoding for rows that are not UTF-8; each use counts as a repair. With None such rows are refused."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Target:
     facts: Row = field(default_factory=dict)
     """JSON values that people want to see and the model does not: links, attachments, what was cut."""
     remarks: tuple[str, ...] = ()
-    """What is noteworthy among the facts, a sentence each, the worst first."""
+    """One sentence per notable fact, most serious first."""
     ecs: Row = field(default_factory=dict)
     """What it is in the field sets of the Elastic Common Schema, nested: `{"email": {"subject": ...}}`."""
 

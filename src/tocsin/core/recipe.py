@@ -133,7 +133,7 @@ class OptimSection(Section):
 
 
 class LossSection(Section):
-    """Corrections for rare classes; stacking several is warned about."""
+    """Corrections for rare classes. Using more than one logs a warning."""
 
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="weigh the loss by inverse class frequency"

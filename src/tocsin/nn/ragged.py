@@ -1,4 +1,4 @@
-"""Rows of unlike length: zeros stand behind the end of a row, and what is cut there changes no answer.
+"""Variable-length rows, zero-padded on the right. Trimming the padding never changes an output.
 
 An input of a model whose second axis is free is ragged. Rows of like length run together, without the padding.
 

@@ -227,7 +227,7 @@ class MessageModel(nn.Module):
         if self.embedding is not None:
             x = self.dropout(self.embedding(tokens)) * mark_places(length, tokens.shape[1])[..., None]
         pooled_BC = self.dropout(self.trunk(x, length))
-        # Times 0 rather than left out: the exporter would drop an input that nothing reads.
+        # Multiply by 0 to keep the input: the exporter drops inputs that nothing reads.
         seen_BC = 0.0 * shape[:, :0] if self.shape is None else self.shape(shape)
         out_BK = self.head(torch.cat([pooled_BC, seen_BC.to(pooled_BC.dtype)], dim=1))
         logit_B = out_BK[:, 0] if self.wide is None else out_BK[:, 0] + self.wide(tokens, length)
