@@ -44,7 +44,10 @@ class Batcher:
         return await answer
 
     async def _pump(self) -> None:
-        """Answer until the queue is empty. Decrement the counter here: the task itself ends one loop iteration later."""
+        """Answer until the queue is empty.
+
+        Decrement the counter here: the task itself ends one loop iteration later.
+        """
         while taken := self._take():
             try:
                 found = await self._lane.run(partial(_answer_all, self._predict, [s for s, _ in taken]))
