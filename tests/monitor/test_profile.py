@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 
 from tocsin.core.axes import Axis
 from tocsin.core.detector import Calibration
@@ -221,3 +222,20 @@ def test_a_changed_byte_is_read_or_refused(place, byte):
 
 
 RAW = dump_profile(profile(made(20)))
+
+
+def test_two_samples_are_told_apart_only_where_they_differ():
+    """Rows that are sorted, as by time: the first of them would not stand for all."""
+    rng = np.random.default_rng(1)
+    rejected = {"reference": 0, "first": 0, "moved": 0}
+    for _ in range(60):
+        values = np.sort(rng.normal(size=4 * SAMPLED))
+        answers = Answers({"age": values}, Calibration("bad", "good"), {"age": values})
+        found = profile(Observed(answers, (Head("age", "number"),), {"age": values})).reference
+        assert found.scores["age"] == found.watched["age"]
+        later = rng.normal(size=500)
+        samples = {"reference": found.scores["age"], "first": values[:SAMPLED], "moved": found.columns["age"]}
+        for name, sample in samples.items():
+            rejected[name] += ks_2samp(sample, later + (name == "moved") * 0.3).pvalue < 0.01
+    assert rejected["reference"] <= 3
+    assert rejected["first"] == rejected["moved"] == 60
