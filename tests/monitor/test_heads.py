@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.core.axes import Axis
-from tocsin.core.detector import Calibration
+from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.heads import LOGIT, Head
 from tocsin.core.types import column
 from tocsin.monitor.heads import Answers, describe_head, describe_scores, strongest
@@ -18,7 +18,7 @@ YES, NO = 9.0, -9.0
 def answers(outputs, lengths=None, columns=None, **calibration) -> Answers:
     arrays = {name: np.array(values, dtype=np.float32) for name, values in outputs.items()}
     sizes = {} if lengths is None else {"length": np.array(lengths)}
-    return Answers(arrays, Calibration("bad", "good", **calibration), columns or {}, sizes)
+    return Answers(arrays, Asked(columns or {}, sizes, ()), Calibration("bad", "good", **calibration))
 
 
 def logit_of(probability) -> np.ndarray:

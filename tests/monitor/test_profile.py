@@ -1,6 +1,7 @@
 """The profile is written and read without a loss, holds finite numbers, and keeps no word of a text."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from tocsin.core.axes import Axis
-from tocsin.core.detector import Calibration
+from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.errors import InputError
 from tocsin.core.heads import LOGIT, Head
 from tocsin.core.types import column
@@ -50,9 +51,9 @@ def rows(draw) -> Observed:
     shapes = {"logit": (), "kind": (2,), "spans": (4, 2), "marks": (4,), "age": ()}
     outputs = {n: numbers.normal(0, 3, (count, *s)).astype(np.float32) for n, s in shapes.items()}
     how = Calibration("bad", "good", ("a", "b"), 1.5, 0.7, 0.4, "c1", {"tcp": 0.9})
-    answers = Answers(outputs, how, columns, {"length": numbers.integers(0, 5, count)})
+    asked = Asked(columns, {"length": numbers.integers(0, 5, count)}, HEADS)
     facets = {"source": columns["c1"], "note": columns["c2"]}
-    return Observed(answers, HEADS, {"odd": columns["c0"]}, facets)
+    return Observed(Answers(outputs, asked, how), {"odd": columns["c0"]}, facets)
 
 
 @given(rows())
@@ -72,13 +73,14 @@ def made(count: int, **facets) -> Observed:
         "bytes": np.where(rng.random(count) < 0.2, np.nan, rng.lognormal(3, 2, count)),
         "proto": column(rng.choice(["tcp", "udp"], count).tolist(), numeric=False),
     }
-    answers = Answers({"logit": rng.normal(0, 2, count)}, Calibration("bad", "good", threshold=0.7), columns)
+    how = Calibration("bad", "good", threshold=0.7)
+    answers = Answers({"logit": rng.normal(0, 2, count)}, Asked(columns, {}, (LOGIT,)), how)
     named = {name: column(values, numeric=False) for name, values in facets.items()}
-    return Observed(answers, (LOGIT,), {"odd": rng.random(count)}, named)
+    return Observed(answers, {"odd": rng.random(count)}, named)
 
 
 def test_nothing_is_described_too():
-    found = profile(Observed(Answers({}, Calibration("bad", "good"), {})))
+    found = profile(Observed(Answers({}, Asked({}, {}, ()), Calibration("bad", "good"))))
     assert (found.rows, found.columns, found.reference.scores) == (0, {}, {})
     assert parse_profile(dump_profile(found)) == found
 
@@ -98,8 +100,8 @@ def test_no_word_of_a_text_is_kept(words):
         "text": column(told, numeric=False),
         "words": column([(word,) for word in told], numeric=False),
     }
-    answers = Answers(whole.answers.outputs, whole.answers.calibration, columns)
-    found = profile(Observed(answers, whole.heads, whole.watched, whole.facets))
+    answers = replace(whole.answers, asked=Asked(columns, {}, whole.heads))
+    found = profile(replace(whole, answers=answers))
     assert WORD.encode() not in dump_profile(found)
     assert (found.columns["text"].kind, found.columns["words"].kind) == ("free text", "sequence")
     assert "note" not in found.slices
@@ -128,16 +130,17 @@ def test_what_does_not_divide_the_rows_is_no_slice(values):
 def test_the_field_with_thresholds_of_its_own_is_a_slice():
     observed = made(400)
     how = Calibration("bad", "good", threshold=0.7, sliced_by="proto", thresholds={"tcp": 0.0})
-    answers = Answers(observed.answers.outputs, how, observed.columns)
-    found = profile(Observed(answers, observed.heads)).slices["proto"]
+    answers = replace(observed.answers, calibration=how)
+    found = profile(Observed(answers)).slices["proto"]
     assert found["tcp"].decision.above == 1
     assert found["udp"].decision.above < 0.5
 
 
 def test_without_a_verdict_slices_have_rows_only():
     observed = made(40, source=["a", "b"] * 20)
-    answers = Answers({"age": np.arange(40.0)}, Calibration("bad", "good"), observed.columns)
-    found = profile(Observed(answers, (Head("age", "number"),), {}, observed.facets))
+    asked = replace(observed.answers.asked, heads=(Head("age", "number"),))
+    answers = replace(observed.answers, outputs={"age": np.arange(40.0)}, asked=asked)
+    found = profile(replace(observed, answers=answers))
     assert found.slices["source"]["a"].model_dump() == {"rows": 20, "decision": None}
 
 
@@ -230,8 +233,9 @@ def test_two_samples_are_told_apart_only_where_they_differ():
     rejected = {"reference": 0, "first": 0, "moved": 0}
     for _ in range(60):
         values = np.sort(rng.normal(size=4 * SAMPLED))
-        answers = Answers({"age": values}, Calibration("bad", "good"), {"age": values})
-        found = profile(Observed(answers, (Head("age", "number"),), {"age": values})).reference
+        asked = Asked({"age": values}, {}, (Head("age", "number"),))
+        answers = Answers({"age": values}, asked, Calibration("bad", "good"))
+        found = profile(Observed(answers, {"age": values})).reference
         assert found.scores["age"] == found.watched["age"]
         later = rng.normal(size=500)
         samples = {"reference": found.scores["age"], "first": values[:SAMPLED], "moved": found.columns["age"]}

@@ -3,16 +3,16 @@
 Shapes: N rows, L places, K classes.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from tocsin.core.axes import Axis
-from tocsin.core.detector import Calibration
+from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.heads import Head, to_scale
-from tocsin.core.types import Arrays, Columns, rows, take
+from tocsin.core.types import Arrays, rows, take
 from tocsin.monitor.columns import Described, NumberColumn, Quantiles, Share, describe_numbers, quantiles
 
 SCORE_BINS = 20
@@ -28,7 +28,7 @@ class Scores(Described):
     shares: tuple[Share, ...]
 
 
-class DecisionHead(Described):
+class DecisionProfile(Described):
     """The verdict: calibrated probabilities, and what became of the rows."""
 
     kind: Literal["decision"] = "decision"
@@ -38,7 +38,7 @@ class DecisionHead(Described):
     abstained: Share = Field(description="share of the rows in the band that goes to a person")
 
 
-class KindsHead(Described):
+class KindsProfile(Described):
     """Classes that exclude each other."""
 
     kind: Literal["kinds"] = "kinds"
@@ -46,7 +46,7 @@ class KindsHead(Described):
     first: Quantiles = Field(description="probability of the first class")
 
 
-class SpanHead(Described):
+class SpanProfile(Described):
     """Spans. One starts where that is probable, and ends at the next place where that is probable."""
 
     kind: Literal["span"] = "span"
@@ -54,7 +54,7 @@ class SpanHead(Described):
     lengths: Quantiles = Field(description="places of a span")
 
 
-class TokensHead(Described):
+class TokensProfile(Described):
     """A mark for each place."""
 
     kind: Literal["tokens"] = "tokens"
@@ -62,7 +62,7 @@ class TokensHead(Described):
     per_row: Quantiles = Field(description="share of a row's places that have the mark")
 
 
-class NumberHead(Described):
+class NumberProfile(Described):
     """Values as they are."""
 
     kind: Literal["number"] = "number"
@@ -70,21 +70,18 @@ class NumberHead(Described):
 
 
 HeadProfile = Annotated[
-    DecisionHead | KindsHead | SpanHead | TokensHead | NumberHead, Field(discriminator="kind")
+    DecisionProfile | KindsProfile | SpanProfile | TokensProfile | NumberProfile, Field(discriminator="kind")
 ]
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answered to rows, with what it takes to read it."""
+    """What a model answered, with what it takes to read it."""
 
     outputs: Arrays
     """Head -> its values, row axis first."""
+    asked: Asked
     calibration: Calibration
-    columns: Columns
-    """The rows' own fields: thresholds may differ with one of them."""
-    lengths: Arrays = field(default_factory=dict)
-    """Arrays with each row's own sizes, int64 [N]."""
 
     @property
     def thresholds(self) -> np.ndarray:
@@ -92,13 +89,14 @@ class Answers:
         how = self.calibration
         if how.sliced_by is None:
             return np.full(rows(self.outputs), how.threshold)
-        values = self.columns[how.sliced_by].tolist()
+        values = self.asked.columns[how.sliced_by].tolist()
         return np.array([how.thresholds.get(value, how.threshold) for value in values])
 
     def take(self, index: np.ndarray) -> Self:
         """Select rows by index."""
-        outputs, columns, lengths = (take(x, index) for x in (self.outputs, self.columns, self.lengths))
-        return replace(self, outputs=outputs, columns=columns, lengths=lengths)
+        columns, arrays = take(self.asked.columns, index), take(self.asked.arrays, index)
+        asked = replace(self.asked, columns=columns, arrays=arrays)
+        return replace(self, outputs=take(self.outputs, index), asked=asked)
 
     def scaled(self, head: Head) -> np.ndarray:
         """Return probabilities, or numbers as they are, float64; NaN behind the end of a row."""
@@ -106,7 +104,7 @@ class Answers:
         found = to_scale(head, self.outputs[head.name], temperature)
         for place, axis in enumerate(head.axes, start=1):
             if isinstance(axis, Axis):
-                inside = np.arange(found.shape[place]) < self.lengths[axis.length][:, None]
+                inside = np.arange(found.shape[place]) < self.asked.arrays[axis.length][:, None]
                 shape = [len(found)] + [1] * (found.ndim - 1)
                 shape[place] = found.shape[place]
                 found = np.where(inside.reshape(shape), found, np.nan)
@@ -124,7 +122,7 @@ def describe_head(head: Head, answers: Answers) -> HeadProfile:
         return _describe_spans(values)
     if head.kind == "tokens":
         return _describe_tokens(values)
-    return NumberHead(values=describe_numbers(values[~np.isnan(values)]))
+    return NumberProfile(values=describe_numbers(values[~np.isnan(values)]))
 
 
 def strongest(head: Head, answers: Answers) -> np.ndarray:
@@ -139,11 +137,11 @@ def strongest(head: Head, answers: Answers) -> np.ndarray:
 
 def describe_decision(
     probability: np.ndarray, thresholds: np.ndarray, abstain_below: float | None
-) -> DecisionHead:
+) -> DecisionProfile:
     """Describe probabilities [N] of the positive class, beside the rows' thresholds [N]."""
     total, above = max(len(probability), 1), probability >= thresholds
     unsure = ~above & (probability >= (np.inf if abstain_below is None else abstain_below))
-    return DecisionHead(
+    return DecisionProfile(
         probability=describe_scores(probability),
         quantiles=quantiles(probability),
         above=int(above.sum()) / total,
@@ -159,17 +157,19 @@ def describe_scores(probability: np.ndarray) -> Scores:
     return Scores(mean=mean, edges=tuple(edges.tolist()), shares=tuple((counts / total).tolist()))
 
 
-def _describe_kinds(shares: np.ndarray, categories: tuple[str, ...]) -> KindsHead:
+def _describe_kinds(shares: np.ndarray, categories: tuple[str, ...]) -> KindsProfile:
     """shares: [..., K]; a class that has no name has its number."""
     size = shares.shape[-1]
     names = categories if len(categories) == size else tuple(map(str, range(size)))
     each = shares.reshape(-1, size)
     each = each[~np.isnan(each).any(axis=1)]
     found = np.bincount(each.argmax(axis=1), minlength=size) / max(len(each), 1)
-    return KindsHead(shares=dict(zip(names, found.tolist(), strict=True)), first=quantiles(each.max(axis=1)))
+    return KindsProfile(
+        shares=dict(zip(names, found.tolist(), strict=True)), first=quantiles(each.max(axis=1))
+    )
 
 
-def _describe_spans(probability_NL2: np.ndarray) -> SpanHead:
+def _describe_spans(probability_NL2: np.ndarray) -> SpanProfile:
     starts, ends = np.moveaxis(probability_NL2 >= CALLED, -1, 0)
     size = starts.shape[1]
     end_at = np.where(ends, np.arange(size), size)
@@ -177,13 +177,13 @@ def _describe_spans(probability_NL2: np.ndarray) -> SpanHead:
     row, start = np.nonzero(starts & (next_end < size))
     lengths = next_end[row, start] - start + 1
     total = len(starts)
-    return SpanHead(none=1 - len(np.unique(row)) / total if total else 0.0, lengths=quantiles(lengths))
+    return SpanProfile(none=1 - len(np.unique(row)) / total if total else 0.0, lengths=quantiles(lengths))
 
 
-def _describe_tokens(probability_NL: np.ndarray) -> TokensHead:
+def _describe_tokens(probability_NL: np.ndarray) -> TokensProfile:
     places = (~np.isnan(probability_NL)).sum(axis=1)
     marked = (probability_NL >= CALLED).sum(axis=1)
-    return TokensHead(
+    return TokensProfile(
         marked=int(marked.sum()) / max(int(places.sum()), 1),
         per_row=quantiles(marked[places > 0] / places[places > 0]),
     )

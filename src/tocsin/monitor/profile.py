@@ -25,7 +25,7 @@ from tocsin.monitor.columns import (
 )
 from tocsin.monitor.heads import (
     Answers,
-    DecisionHead,
+    DecisionProfile,
     HeadProfile,
     describe_decision,
     describe_head,
@@ -45,7 +45,7 @@ class Slice(Described):
     """The rows that have one value of a facet."""
 
     rows: int
-    decision: DecisionHead | None = Field(description="None where the model gives no verdict")
+    decision: DecisionProfile | None = Field(description="None where the model gives no verdict")
 
 
 class Reference(Described):
@@ -86,7 +86,6 @@ class Observed:
     """Rows, as the model saw and answered them: those of the profile, or later ones to compare with it."""
 
     answers: Answers
-    heads: tuple[Head, ...] = ()
     watched: Columns = field(default_factory=dict)
     """What the encoder's `watch` returned: name -> numbers [N]."""
     facets: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -95,7 +94,12 @@ class Observed:
     @property
     def columns(self) -> Columns:
         """The fields of the rows."""
-        return self.answers.columns
+        return self.answers.asked.columns
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the outputs are."""
+        return self.answers.asked.heads
 
 
 def profile(observed: Observed) -> Profile:
