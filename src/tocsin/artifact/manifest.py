@@ -4,13 +4,14 @@ import json
 from hashlib import sha256
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from tocsin.artifact.refusal import ArtifactError
 from tocsin.core.durable import json_bytes
 from tocsin.core.encoder import Calibration
 from tocsin.core.heads import Head
 from tocsin.core.provenance import Origin
+from tocsin.core.types import Frozen
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -23,11 +24,7 @@ METADATA = "model_metadata.json"
 SCHEMA_VERSION = 2
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class TensorSpec(_Part):
+class TensorSpec(Frozen):
     """One input or output of the ONNX model; the first axis is the rows and is free."""
 
     name: str
@@ -45,7 +42,7 @@ class Provenance(Origin):
     trained_on: Literal["cpu", "gpu"]
 
 
-class Int8(_Part):
+class Int8(Frozen):
     """What quantisation costs on the validation rows, and whether that was little enough."""
 
     roc_auc_loss: float
@@ -53,7 +50,7 @@ class Int8(_Part):
     kept: bool = Field(description="False: float32 is served")
 
 
-class Manifest(_Part):
+class Manifest(Frozen):
     """`manifest.json`."""
 
     schema_version: Literal[2] = 2

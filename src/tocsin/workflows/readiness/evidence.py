@@ -25,7 +25,7 @@ TURNED = {"better": "worse", "worse": "better"}
 HISTORY = "metrics_history.csv"
 DAY = 86_400
 
-Reader = Callable[[Sequence[Path], Artifact], Facts]
+ReadFacts = Callable[[Sequence[Path], Artifact], Facts]
 
 
 def read_evidence(given: Sequence[str], artifact: Artifact) -> dict[str, Facts]:
@@ -79,7 +79,7 @@ def read_coverage(paths: Sequence[Path], artifact: Artifact) -> Facts:
     return {"statements": statements, "covered": covered, "share": covered / statements}
 
 
-def _read_tests(line: str) -> Reader:
+def _read_tests(line: str) -> ReadFacts:
     def read(paths: Sequence[Path], artifact: Artifact) -> Facts:
         """Read JUnit reports: which tests of this line ran, and which failed."""
         wanted = _names(artifact, line)
@@ -161,7 +161,7 @@ def _golden_gap(artifact: Artifact, other: Artifact) -> float:
     return float(np.abs(first - second).max())
 
 
-READERS: Mapping[str, Reader] = {
+READERS: Mapping[str, ReadFacts] = {
     "D7": read_coverage,
     "I1": read_second_training,
     "I2": _read_tests("I2"),
