@@ -26,7 +26,8 @@ EXTRAS = {
     "mlflow": "track",
     "onnxruntime": "serve",
     "transformers": "pretrained",
-    "fastapi": "serve",
+    "starlette": "serve",
+    "publicsuffixlist": "serve",
 }
 """A module whose absence means that an extra was not installed -> the extra."""
 

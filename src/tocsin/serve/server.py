@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from tocsin.core.errors import InputError
+from tocsin.core.logs import configure
 from tocsin.serve.app import create_app
 from tocsin.serve.connection import patient
-from tocsin.serve.logs import configure_logging
 from tocsin.serve.settings import Settings
 from tocsin.serve.state import ServerState
 from tocsin.serve.telemetry import Telemetry, retire_process, share_between_processes
@@ -42,11 +42,11 @@ def run(paths: Sequence[Path], settings: Settings) -> None:
     answered, return. A second signal ends the process at once.
     InputError when an artifact or the address is no good.
     """
-    configure_logging(settings.log_level)
+    configure(settings.log_level, error_texts=False)
     artifacts = [_open(path, settings) for path in paths]
     with _listen(settings) as listener:
         host, port = listener.getsockname()[:2]
-        log.info("listening", extra={"url": f"http://{f'[{host}]' if ':' in host else host}:{port}"})
+        log.info("listening", extra={"own_address": f"http://{f'[{host}]' if ':' in host else host}:{port}"})
         if settings.workers == 1:
             _serve(artifacts, settings, listener, None)
         else:
