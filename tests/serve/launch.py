@@ -28,8 +28,10 @@ def main() -> None:
     import tocsin.detectors
 
     tocsin.detectors.__path__.append(str(Path(__file__).parent / "plugins"))
+    from tocsin.artifact.open import open_artifact
     from tocsin.core.plugins import load_detector
     from tocsin.serve.server import run
+    from tocsin.serve.service import Offer
     from tocsin.serve.settings import Settings
 
     load_detector("toy")
@@ -37,7 +39,7 @@ def main() -> None:
         sys.modules["tocsin.detectors.toy"].slow_by(options["slow"])
     if options.get("watch"):
         watch(*map(Path, options["watch"]))
-    run([Path(sys.argv[1])], Settings(port=0, **options.get("settings", {})))
+    run([Offer(open_artifact(Path(sys.argv[1])))], Settings(port=0, **options.get("settings", {})))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tocsin.artifact.refusal import ArtifactError
-from tocsin.core.detector import Calibration
+from tocsin.core.detector import Calibration, RuntimeName
 from tocsin.core.durable import json_bytes
 from tocsin.core.provenance import Origin
 
@@ -61,7 +61,7 @@ class Manifest(_Part):
     version: str
     created_at: str = Field(description="UTC, ISO 8601; left out of the digest of nothing: it is sealed too")
     sample: str = Field(description="which of the detector's samples it answers")
-    runtime: Literal["onnx", "chat"]
+    runtime: RuntimeName
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     calibration: Calibration

@@ -14,6 +14,9 @@ from tocsin.core.types import Arrays, Columns, Files, Sample, Verdict
 Row = dict[str, Any]
 """One record as it was read: column name -> text, number or None."""
 
+RuntimeName = Literal["onnx", "chat"]
+"""What serves an artifact; `serve.service.RUNTIMES` says which class that is."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -177,7 +180,9 @@ class Detector:
     folder: Path
     demo: str
     """`module:function`: (folder, seed) -> path of a CSV file with made data."""
-    runtime: Literal["onnx", "chat"] = "onnx"
+    runtime: RuntimeName = "onnx"
+    answer: str | None = None
+    """`module:function` of the runtime `chat`: (an artifact's files) -> LanguageModel, see `core.language`."""
     scan: str | None = None
     """`module:function`: (path, or binary stream of what came by stdin) -> iterator of Target. It yields what it
     can read, whatever the bytes are, and raises InputError only where there is nothing to be read."""

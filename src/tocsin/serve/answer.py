@@ -1,0 +1,202 @@
+"""The endpoint that answers samples with texts, whole or as they are written."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from time import perf_counter
+from typing import Literal
+
+import orjson
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
+
+from tocsin.core.errors import InputError
+from tocsin.core.language import LanguageModel, Limits
+from tocsin.core.types import Sample
+from tocsin.serve.admission import accounted
+from tocsin.serve.body import Reader
+from tocsin.serve.middleware import EXCHANGE, ClientGone, Exchange
+from tocsin.serve.problems import Problem
+from tocsin.serve.route import EVENTS, JSON, Endpoint
+from tocsin.serve.service import Offer
+from tocsin.serve.state import ServerState
+
+STREAM = b"stream=1"
+"""The one query that is understood."""
+
+
+class Reply(BaseModel):
+    """A text that a language model wrote."""
+
+    text: str
+    tokens: int = Field(ge=0, description="tokens of the text")
+    stopped: Literal["end", "length"] = Field(
+        description="the model had ended, or it reached the most tokens of an answer"
+    )
+    artifact: str = Field(description="sha256 digest of the artifact that answered")
+
+
+class Replies(BaseModel):
+    """A text for every sample, in their order."""
+
+    answers: list[Reply]
+    artifact: str = Field(description="sha256 digest of the artifact that answered")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the endpoint of one service works with."""
+
+    state: ServerState
+    offer: Offer
+    reader: Reader
+    model: Callable[[], LanguageModel]
+    """Raises Problem `not-ready` until there is one."""
+
+    @property
+    def limits(self) -> Limits:
+        """Where an answer is cut."""
+        return Limits(self.state.settings.max_tokens)
+
+
+def answer_endpoint(desk: Desk) -> Endpoint:
+    """Make the endpoint for one sample or a short list; with `?stream=1` it answers by events.
+
+    The answers may take `inference_timeout` in all, streamed or not. Writing ends when the client goes away.
+    """
+
+    async def answer(request: Request) -> Response:
+        if request.scope["query_string"] == STREAM:
+            events = _events(desk, request)
+            first = await anext(events)  # a Problem until here is answered as everywhere
+            return _EventStream(_follow(first, events), media_type=EVENTS, headers=_UNBUFFERED)
+        with accounted(desk.state, desk.offer, request) as exchange:
+            if request.scope["query_string"]:
+                raise Problem("invalid-query")
+            replies: list[Reply] = []
+            async with aclosing(_write_all(desk, exchange, replies)) as pieces:
+                async for _ in pieces:
+                    if await request.is_disconnected():
+                        raise ClientGone
+        return Response(_body(desk, replies), media_type=JSON)
+
+    return answer
+
+
+async def _events(desk: Desk, request: Request) -> AsyncGenerator[bytes, None]:
+    """Yield `{"sample", "text"}` for each piece, then the event `answers`, or `problem` where it fails half-way."""
+    exchange: Exchange = request.scope[EXCHANGE]
+    replies: list[Reply] = []
+    has_begun = False
+    try:
+        with accounted(desk.state, desk.offer, request):
+            async with aclosing(_write_all(desk, exchange, replies)) as pieces:
+                async for index, piece in pieces:
+                    has_begun = True
+                    yield _event(orjson.dumps({"sample": index, "text": piece}))
+        yield _event(_body(desk, replies), b"answers")
+    except Problem as problem:
+        if not has_begun:
+            raise
+        yield _event(problem.body(exchange.id), b"problem")
+
+
+async def _follow(first: bytes, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        yield first
+        async for event in events:
+            yield event
+
+
+def _event(data: bytes, name: bytes = b"") -> bytes:
+    """Return a server-sent event; JSON has no line ends. Source: html.spec.whatwg.org, 9.2."""
+    return (b"event: " + name + b"\n" if name else b"") + b"data: " + data + b"\n\n"
+
+
+def _body(desk: Desk, replies: list[Reply]) -> bytes:
+    return Replies(answers=replies, artifact=desk.offer.artifact.digest).model_dump_json().encode()
+
+
+async def _write_all(
+    desk: Desk, exchange: Exchange, replies: list[Reply]
+) -> AsyncGenerator[tuple[int, str], None]:
+    """Yield (index of a sample, piece of its answer), and add each answer to `replies` when it is whole."""
+    samples = desk.reader.read(exchange.body)
+    deadline = asyncio.get_running_loop().time() + desk.state.settings.inference_timeout
+    for index, sample in enumerate(samples):
+        with _counted(desk) as written:
+            async with aclosing(_pieces(desk, sample, deadline)) as pieces:
+                async for piece in pieces:
+                    written.append(piece)
+                    yield index, piece
+        replies.append(_reply(desk, written))
+    exchange.facts |= {
+        "rows": len(replies),
+        "tokens": sum(reply.tokens for reply in replies),
+        "stopped": dict(Counter(reply.stopped for reply in replies)),
+        "artifact": desk.offer.artifact.digest,
+    }
+
+
+async def _pieces(desk: Desk, sample: Sample, deadline: float) -> AsyncGenerator[str, None]:
+    """Yield an answer piece by piece, or raise the Problem why there is no more of it."""
+    job = partial(write, desk.model(), sample, desk.limits)
+    async with aclosing(desk.state.lane.stream(job)) as pieces:
+        while (piece := await _next(pieces, deadline)) is not None:
+            yield piece
+
+
+async def _next(pieces: AsyncGenerator[str, None], deadline: float) -> str | None:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await anext(pieces, None)
+    except TimeoutError:
+        raise Problem("inference-timeout") from None
+    except InputError:
+        raise Problem("invalid-sample") from None
+
+
+def write(model: LanguageModel, sample: Sample, limits: Limits) -> Generator[str, None, None]:
+    """Yield the pieces of an answer, within the limits whatever the model does."""
+    yield from islice(model.stream(sample, limits), limits.tokens)
+
+
+def _reply(desk: Desk, written: list[str]) -> Reply:
+    return Reply(
+        text="".join(written),
+        tokens=len(written),
+        stopped="length" if len(written) == desk.limits.tokens else "end",
+        artifact=desk.offer.artifact.digest,
+    )
+
+
+@contextmanager
+def _counted(desk: Desk) -> Iterator[list[str]]:
+    """Count the pieces that are written, however it ends: `broken` where nobody waits or it takes too long."""
+    written: list[str] = []
+    stopped, start = "broken", perf_counter()
+    try:
+        yield written
+        stopped = _reply(desk, written).stopped
+    finally:
+        desk.state.telemetry.text(desk.offer, len(written), stopped)
+        desk.state.telemetry.stage(desk.offer.key, "answer", perf_counter() - start)
+
+
+_UNBUFFERED = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+class _EventStream(StreamingResponse):
+    """A stream whose source is closed at once when the client goes away, not when it is collected."""
+
+    body_iterator: AsyncGenerator[bytes, None]
+
+    async def stream_response(self, send: Send) -> None:
+        async with aclosing(self.body_iterator):
+            await super().stream_response(send)
