@@ -1,7 +1,6 @@
 """The endpoint that answers samples with texts, whole or as they are written."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import orjson
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Send
 
 from tocsin.core.errors import InputError
 from tocsin.core.language import LanguageModel, Limits
@@ -75,7 +73,7 @@ def answer_endpoint(desk: Desk) -> Endpoint:
         if request.scope["query_string"] == STREAM:
             events = _events(desk, request)
             first = await anext(events)  # a Problem until here is answered as everywhere
-            return _EventStream(_follow(first, events), media_type=EVENTS, headers=_UNBUFFERED)
+            return StreamingResponse(_follow(first, events), media_type=EVENTS, headers=_UNBUFFERED)
         with accounted(desk.state, desk.offer, request) as exchange:
             if request.scope["query_string"]:
                 raise Problem("invalid-query")
@@ -108,6 +106,7 @@ async def _events(desk: Desk, request: Request) -> AsyncGenerator[bytes, None]:
 
 
 async def _follow(first: bytes, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield all events; starlette drops this when the client goes away, which closes everything behind it."""
     async with aclosing(events):
         yield first
         async for event in events:
@@ -127,32 +126,20 @@ async def _write_all(
     desk: Desk, exchange: Exchange, replies: list[Reply]
 ) -> AsyncGenerator[tuple[int, str], None]:
     """Yield (index of a sample, piece of its answer), and add each answer to `replies` when it is whole."""
-    samples = desk.reader.read(exchange.body)
+    samples, model = desk.reader.read(exchange.body), desk.model()
     deadline = asyncio.get_running_loop().time() + desk.state.settings.inference_timeout
     for index, sample in enumerate(samples):
-        with _counted(desk) as written:
-            async with aclosing(_pieces(desk, sample, deadline)) as pieces:
-                async for piece in pieces:
+        job = partial(write, model, sample, desk.limits)
+        with _counted(desk, exchange) as written:
+            async with aclosing(desk.state.lane.stream(job)) as pieces:
+                while (piece := await _next(pieces, deadline)) is not None:
                     written.append(piece)
                     yield index, piece
         replies.append(_reply(desk, written))
-    exchange.facts |= {
-        "rows": len(replies),
-        "tokens": sum(reply.tokens for reply in replies),
-        "stopped": dict(Counter(reply.stopped for reply in replies)),
-        "artifact": desk.offer.artifact.digest,
-    }
-
-
-async def _pieces(desk: Desk, sample: Sample, deadline: float) -> AsyncGenerator[str, None]:
-    """Yield an answer piece by piece, or raise the Problem why there is no more of it."""
-    job = partial(write, desk.model(), sample, desk.limits)
-    async with aclosing(desk.state.lane.stream(job)) as pieces:
-        while (piece := await _next(pieces, deadline)) is not None:
-            yield piece
 
 
 async def _next(pieces: AsyncGenerator[str, None], deadline: float) -> str | None:
+    """Return the next piece, None behind the last, or raise the Problem why there is none."""
     try:
         async with asyncio.timeout_at(deadline):
             return await anext(pieces, None)
@@ -177,26 +164,21 @@ def _reply(desk: Desk, written: list[str]) -> Reply:
 
 
 @contextmanager
-def _counted(desk: Desk) -> Iterator[list[str]]:
-    """Count the pieces that are written, however it ends: `broken` where nobody waits or it takes too long."""
+def _counted(desk: Desk, exchange: Exchange) -> Iterator[list[str]]:
+    """Count and log what is written, however it ends: `broken` where nobody waits any more or it takes too long."""
     written: list[str] = []
-    stopped, start = "broken", perf_counter()
+    stopped: str = "broken"
+    start = perf_counter()
     try:
         yield written
         stopped = _reply(desk, written).stopped
     finally:
-        desk.state.telemetry.text(desk.offer, len(written), stopped)
         desk.state.telemetry.stage(desk.offer.key, "answer", perf_counter() - start)
+        desk.state.telemetry.text(desk.offer, len(written), stopped)
+        facts = exchange.facts
+        facts["artifact"] = desk.offer.artifact.digest
+        facts["tokens"] = facts.get("tokens", 0) + len(written)
+        facts["stopped"] = [*facts.get("stopped", ()), stopped]
 
 
 _UNBUFFERED = {"cache-control": "no-store", "x-accel-buffering": "no"}
-
-
-class _EventStream(StreamingResponse):
-    """A stream whose source is closed at once when the client goes away, not when it is collected."""
-
-    body_iterator: AsyncGenerator[bytes, None]
-
-    async def stream_response(self, send: Send) -> None:
-        async with aclosing(self.body_iterator):
-            await super().stream_response(send)
