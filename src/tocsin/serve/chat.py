@@ -29,6 +29,13 @@ BY_EVENTS = {
     "schema": {"type": "integer", "enum": [1]},
 }
 
+EVENT = {
+    "type": "object",
+    "properties": {"event": {"enum": ["answers", "problem"]}, "data": {"type": "string"}},
+    "required": ["data"],
+    "additionalProperties": False,
+}
+
 
 @dataclass(frozen=True)
 class Golden:
@@ -80,7 +87,7 @@ class ChatService:
             answer_endpoint(desk),
             f"{self.offer.detector.summary}: one sample or a short list",
             reference("Replies"),
-            streams=True,
+            event=EVENT,
             body=samples_body(self.offer, most),
             parameters=[BY_EVENTS],
             problems=FROM_SAMPLES,

@@ -33,8 +33,8 @@ def document(state: ServerState, routes: Iterable[Route]) -> dict[str, Any]:
 
 def _operation(route: Route, secured: bool) -> dict[str, Any]:
     answer = _response("OK", route.media_type, route.answer)
-    if route.streams:
-        answer["content"][EVENTS] = {"schema": {"type": "string"}}
+    if route.event is not None:
+        answer["content"][EVENTS] = {"schema": route.event}
     found: dict[str, Any] = {
         "summary": route.summary,
         "operationId": f"{route.method.lower()} {route.path}",

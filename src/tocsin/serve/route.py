@@ -36,8 +36,8 @@ class Route:
     answer: Mapping[str, Any]
     """JSON schema of a 200."""
     media_type: str = JSON
-    streams: bool = False
-    """A 200 may also be a stream of server-sent events."""
+    event: Mapping[str, Any] | None = None
+    """JSON schema of a server-sent event, where a 200 may also be a stream of them."""
     body: Mapping[str, Any] | None = None
     """JSON schema of the request, or None where there is none."""
     parameters: Sequence[Mapping[str, Any]] = ()
