@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tocsin.artifact.keys import sign
 from tocsin.artifact.manifest import MANIFEST, SIGNATURE, Manifest, Provenance, TensorSpec
-from tocsin.core.detector import Calibration
 from tocsin.core.durable import json_bytes
+from tocsin.core.encoder import Calibration
 from tocsin.core.types import Files
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -10,7 +10,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from tocsin import detectors
-from tocsin.core.detector import Calibration, Detector, Encoder
+from tocsin.core.detector import Detector
+from tocsin.core.encoder import Calibration, Encoder
 from tocsin.core.plugins import detector_names, load_detector, resolve
 from tocsin.core.recipe import Recipe
 from tocsin.core.types import Arrays, Columns, rows, tabulate, take, untabulate

@@ -52,6 +52,7 @@ _PARROT = {
     "runtime": "chat",
     "inputs": (),
     "outputs": (),
+    "heads": (),
 }
 
 

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, create_model
 from tocsin.artifact.manifest import Manifest
 from tocsin.artifact.store import Store
 from tocsin.audit.readiness.facts import Known
-from tocsin.core.detector import Calibration
 from tocsin.core.durable import json_bytes
+from tocsin.core.encoder import Calibration
 from tocsin.core.errors import InputError
 from tocsin.core.types import Arrays
 from tocsin.workflows.readiness import drills

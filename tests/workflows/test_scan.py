@@ -22,7 +22,8 @@ from serve.toys import post, quiet, toy_artifact
 from tocsin.artifact.manifest import GOLDEN, ONNX, TensorSpec
 from tocsin.artifact.open import Artifact
 from tocsin.cli.app import app
-from tocsin.core.detector import Calibration, Target
+from tocsin.core.detector import Target
+from tocsin.core.encoder import Calibration
 from tocsin.core.errors import InputError
 from tocsin.core.types import Verdict
 from tocsin.detectors.phishing.mail import parse_mail, to_sample

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tocsin.core.axes import Axes, Axis, Shape
 from tocsin.core.flat import FlatPart
 from tocsin.core.types import Arrays
 
@@ -24,8 +25,13 @@ KINDS = {
 }
 LOGIT = "logit"
 
-Axes = Mapping[str, Mapping[int, str]]
-"""Input -> axis -> name of its free size; equal names are equal sizes. Axis 0 is `rows` if not named."""
+Free = dict[int, str]
+"""Axis -> name of its free size; equal names are equal sizes."""
+
+
+def free_axes(shape: Shape) -> Free:
+    """Return the free axes behind the rows."""
+    return {place: axis.name for place, axis in enumerate(shape, start=1) if isinstance(axis, Axis)}
 
 
 class Graph:
@@ -75,7 +81,7 @@ def build_model(graph: Graph, arrays: Arrays, logit: str, axes: Axes | None = No
     graph.name(graph.add("Cast", [logit], to=TensorProto.FLOAT), LOGIT)
     inputs = [
         helper.make_tensor_value_info(
-            name, KINDS[str(values.dtype)], _shape(values, (axes or {}).get(name, {}))
+            name, KINDS[str(values.dtype)], _shape(values, free_axes((axes or {}).get(name, ())))
         )
         for name, values in arrays.items()
     ]
@@ -84,14 +90,14 @@ def build_model(graph: Graph, arrays: Arrays, logit: str, axes: Axes | None = No
     return _finish(helper.make_model(proto, ir_version=IR))
 
 
-def _shape(values: np.ndarray, free: Mapping[int, str]) -> list[int | str]:
+def _shape(values: np.ndarray, free: Free) -> list[int | str]:
     return [free.get(axis, size) if axis else ROWS for axis, size in enumerate(values.shape)]
 
 
 def add_logits(models: Sequence[bytes], factors: Sequence[float]) -> bytes:
     """Return the model whose logit is the sum of the models' logits, each times its factor.
 
-    All take the same named inputs; their inner names differ. The first's other outputs stay.
+    Its inputs are those of all models; their inner names differ. The first's other outputs stay.
     """
     protos = [onnx.load_from_string(model) for model in models]
     mix = Graph("mean")
@@ -104,6 +110,8 @@ def add_logits(models: Sequence[bytes], factors: Sequence[float]) -> bytes:
     mix.name(mix.add("Cast", [mix.add("Sum", scaled)], to=TensorProto.FLOAT), LOGIT)
     first, *others = protos
     for proto in others:
+        known = {node.name for node in first.graph.input}
+        first.graph.input.extend(node for node in proto.graph.input if node.name not in known)
         first.graph.node.extend(proto.graph.node)
         first.graph.initializer.extend(proto.graph.initializer)
     first.graph.node.extend(mix.nodes)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, cast
 from pydantic import BaseModel
 
 from tocsin.artifact.store import NAME
-from tocsin.core.detector import Detector, Schema
+from tocsin.core.detector import Detector
 from tocsin.core.errors import InputError
 from tocsin.core.plugins import load_detector, resolve
+from tocsin.core.schema import Schema
 
 if TYPE_CHECKING:
     from tocsin.artifact.open import Artifact

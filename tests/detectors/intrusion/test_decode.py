@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tocsin.core.detector import Calibration
+from tocsin.core.encoder import Calibration
 from tocsin.detectors.intrusion import DETECTOR
 
 CALIBRATION = Calibration(

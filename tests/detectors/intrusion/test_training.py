@@ -10,10 +10,10 @@ from lightning_fabric import Fabric
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from tocsin.core.detector import Schema
 from tocsin.core.duration import Duration
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import DataSection, LossSection, Recipe, StageSection
+from tocsin.core.schema import Schema
 from tocsin.core.types import Sample, field_names, tabulate
 from tocsin.detectors.intrusion.augmentation import (
     NOTICEABLE,

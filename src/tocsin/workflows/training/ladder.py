@@ -7,7 +7,7 @@ from tocsin.audit.baselines import Baseline, fit_baselines
 from tocsin.audit.ngrams import NGRAMS, fit_ngrams
 from tocsin.audit.readers import READERS, Reader, fit_readers
 from tocsin.audit.rules import RULES, fit_rules
-from tocsin.core.detector import TextReader
+from tocsin.core.encoder import TextReader
 from tocsin.core.errors import InputError
 from tocsin.engine.task import Part
 from tocsin.metrics.comparison import Scores

@@ -5,27 +5,29 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from tocsin.audit.baselines import Baseline
 from tocsin.audit.ngrams import NGRAMS, GramModel
 from tocsin.audit.rules import RULES, RuleModel
-from tocsin.core.detector import Encoder
 from tocsin.core.durable import write_bytes
+from tocsin.core.encoder import Encoder
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.flat import FlatEncoder
+from tocsin.core.heads import probability
 from tocsin.core.recipe import ExportSection, Recipe
 from tocsin.core.types import Arrays, rows, take
+from tocsin.engine.decisions import decision_heads
 from tocsin.features.cues import CUES
 from tocsin.features.letters import LETTERS
 from tocsin.metrics.calibration import fit_temperature
-from tocsin.nn.export import open_session, sized
-from tocsin.nn.graphs import Graph, add_logits, add_matrix, build_model
+from tocsin.nn.export import sized
+from tocsin.nn.graphs import LOGIT, Graph, add_logits, add_matrix, build_model
 from tocsin.nn.linear import add_additive
 from tocsin.nn.ngrams import add_ngrams
 from tocsin.nn.rules import add_rules
+from tocsin.nn.sessions import open_session, score
 from tocsin.nn.trees import add_trees
-from tocsin.workflows.training.members import Member, Parts, free_axes, score
+from tocsin.workflows.training.members import Member, Parts, score_parts
 
 Tell = Callable[[str], None]
 Predict = Callable[[Arrays], np.ndarray]
@@ -104,9 +106,7 @@ def _export_baseline(network: Member, baseline: Baseline) -> Member:
     encoder = _flat_encoder(network.job.recipe, parts.encoder)
     graph = Graph(baseline.name)
     matrix = add_matrix(graph, encoder.flat_parts())
-    onnx = build_model(
-        graph, parts.valid.arrays, _add(graph, matrix, baseline, parts), free_axes(parts.encoder)
-    )
+    onnx = build_model(graph, parts.valid.arrays, _add(graph, matrix, baseline, parts), parts.encoder.axes)
     gaps = _compare(
         onnx, lambda arrays: baseline.predict(parts.encoder.flatten(arrays)[0]), baseline.name, network
     )
@@ -120,7 +120,7 @@ def _export_whole(network: Member, name: str, model: ArrayModel) -> Member:
         logit = add_ngrams(graph, LETTERS, model.weights, model.bias)
     else:
         logit = add_rules(graph, CUES, model.table)
-    onnx = build_model(graph, network.parts.valid.arrays, logit, free_axes(network.parts.encoder))
+    onnx = build_model(graph, network.parts.valid.arrays, logit, network.parts.encoder.axes)
     return _stand_in(network, name, onnx, (_compare(onnx, model.predict, name, network), model.seconds))
 
 
@@ -128,7 +128,9 @@ def _stand_in(network: Member, name: str, onnx: bytes, made: tuple[dict[str, flo
     """Put an exported baseline in the network's place; `made`: its gaps to the library, and seconds."""
     job = replace(network.job, name=name, folder=network.job.folder.parent / name)
     parts = replace(network.parts, categories=())
-    known = replace(network, job=job, parts=parts, model=None, parity=made[0], int8=None)
+    known = replace(
+        network, job=job, parts=parts, model=None, heads=decision_heads(0), parity=made[0], int8=None
+    )
     return _rescore(known, onnx, made[1])
 
 
@@ -145,11 +147,12 @@ def _compare(onnx: bytes, predict: Predict, name: str, network: Member) -> dict[
     parts, allowed = network.parts, network.job.recipe.export.parity
     total = len(parts.train)
     drawn = take(parts.train.arrays, np.unique(np.linspace(0, total - 1, min(CHECKED, total)).astype(int)))
-    batches = {**sized(drawn), rows(parts.valid.arrays): parts.valid.arrays}
+    axes = parts.encoder.axes
+    batches = {**sized(drawn, axes), rows(parts.valid.arrays): parts.valid.arrays}
     session = open_session(onnx)
 
     def gap(arrays: Arrays) -> float:
-        found = expit(score(session, arrays)["logit"].astype(np.float64))
+        found = probability(score(session, arrays, axes)[LOGIT])
         return float(np.abs(found - predict(arrays)).max())
 
     gaps = {str(size): gap(arrays) for size, arrays in batches.items()}
@@ -169,8 +172,10 @@ def _average(members: Sequence[Member], weights: Sequence[float]) -> Member:
     job = replace(network.job, name=AVERAGE, folder=network.job.folder.parent / AVERAGE)
     worst = {size: max(m.parity.get(size, 0.0) for m in members) for size in network.parity}
     mixed = _rescore(replace(network, job=job, parity=worst), onnx, sum(m.seconds for m in members))
-    wanted = sum(f * m.valid["logit"].astype(np.float64) for f, m in zip(factors, members, strict=True))
-    difference = float(np.abs(expit(mixed.valid["logit"]) - expit(wanted)).max())
+    wanted = np.sum(
+        [f * m.logit(m.valid).astype(np.float64) for f, m in zip(factors, members, strict=True)], axis=0
+    )
+    difference = float(np.abs(probability(mixed.logit(mixed.valid)) - probability(wanted)).max())
     if not difference <= network.job.recipe.export.parity:
         raise CheckFailed(f"the average as ONNX differs from the mean of its parts by {difference:.2e}")
     return mixed
@@ -179,7 +184,6 @@ def _average(members: Sequence[Member], weights: Sequence[float]) -> Member:
 def _rescore(member: Member, onnx: bytes, seconds: float) -> Member:
     """Give a member another exported model, and everything that follows from its answers."""
     write_bytes(member.job.folder / "model.onnx", onnx)
-    session = open_session(onnx, threads=member.job.recipe.compute.threads or 0)
-    valid, test = (score(session, part.arrays) for part in (member.parts.valid, member.parts.test))
-    temperature = fit_temperature(member.parts.valid.label, valid["logit"]).temperature
+    valid, test = score_parts(onnx, member.heads, member.parts, member.job)
+    temperature = fit_temperature(member.parts.valid.label, valid[LOGIT]).temperature
     return replace(member, onnx=onnx, valid=valid, test=test, temperature=temperature, seconds=seconds)

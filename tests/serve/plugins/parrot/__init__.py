@@ -5,7 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from tocsin.core.detector import Detector, Schema
+from tocsin.core.detector import Detector
+from tocsin.core.kinds import Answer
+from tocsin.core.schema import Schema
 from tocsin.core.types import Sample
 
 
@@ -28,8 +30,7 @@ _SCHEMA: Any = Schema("question", Question, {})
 DETECTOR = Detector(
     name="parrot",
     summary="Words after a word",
-    positive="",
-    negative="",
+    kind=Answer(),
     schemas={"question": _SCHEMA},
     config=Nothing,
     encoder=_unused,
