@@ -32,7 +32,7 @@ FOX = {"text": " quick brown fox", "tokens": 3, "stopped": "end", "artifact": DI
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts begin at nothing, and no word is waited for."""
-    for name, value in {"before": None, "made": 0, "ended": 0}.items():
+    for name, value in {"before": None, "made": 0, "begun": 0, "ended": 0}.items():
         monkeypatch.setattr(bigrams.Bigrams, name, value)
 
 
@@ -266,6 +266,8 @@ def test_a_client_that_goes_away_stops_the_writing(query: str, leaves: bool) -> 
         f'tocsin_answers_total{{alias="default",detector="parrot",model_version="7",stopped="{stopped}"}} 1'
     )
     assert series in metrics
+    code = 499 if leaves else 200
+    assert f'tocsin_http_requests_total{{code="{code}",method="POST",route="{PATH}"}} 1.0' in metrics
 
 
 def golden_tokens() -> int:
@@ -279,12 +281,12 @@ def test_a_client_that_is_gone_at_once_holds_no_place(query: str) -> None:
     async def converse(other: httpx.AsyncClient) -> int:
         for _ in range(5):
             await Client(leaves=lambda: True).post(app, PATH + query, {"word": "tick"})
-        await until(lambda: app.state.tocsin.lane.admitted == 0)
-        await until(lambda: bigrams.Bigrams.ended == 3 + 5)
+        assert app.state.tocsin.lane.admitted == 0
+        await until(lambda: bigrams.Bigrams.ended == bigrams.Bigrams.begun)
         return (await other.post(PATH, json={"word": "the"})).status_code
 
     assert ask(converse, app) == 200
-    assert bigrams.Bigrams.made < 5 * 3000 / 2
+    assert bigrams.Bigrams.made < golden_tokens() + 5 * 10 + 4
 
 
 def test_over_a_socket_too(sealed_parrot: Any) -> None:
@@ -314,6 +316,21 @@ def test_over_a_socket_too(sealed_parrot: Any) -> None:
     assert first[0] == b'data: {"sample":0,"text":" tock"}\n'
     assert 3 < tokens < 2000
     assert in_flight == 0
+
+
+def test_a_conversation_without_torch_and_without_a_side_effect(sealed_parrot: Any, tmp_path: Any) -> None:
+    """After the start nothing is imported, compiled, opened or reached; see the negative control in test_server."""
+    report, begun = tmp_path / "report", tmp_path / "begun"
+    with serving(sealed_parrot, watch=[str(report), str(begun)]) as server:
+        begun.touch()
+        bodies = [{"word": "the"}, [{"word": "the"}] * 2, {"words": "the"}, {"word": "too long"}]
+        statuses = [
+            server.request("POST", PATH + query, body)[0] for body in bodies for query in ("", "?stream=1")
+        ]
+        begun.unlink()
+        assert server.end() == 0
+    assert statuses == [200] * 4 + [422] * 4
+    assert report.read_text() == ""
 
 
 # Golden answers and loading

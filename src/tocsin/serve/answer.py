@@ -1,18 +1,19 @@
 """The endpoint that answers samples with texts, whole or as they are written."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tocsin.core.errors import InputError
 from tocsin.core.language import LanguageModel, Limits
@@ -24,6 +25,8 @@ from tocsin.serve.problems import Problem
 from tocsin.serve.route import EVENTS, JSON, Endpoint
 from tocsin.serve.service import Offer
 from tocsin.serve.state import ServerState
+
+T = TypeVar("T")
 
 STREAM = b"stream=1"
 """The one query that is understood."""
@@ -72,19 +75,21 @@ def answer_endpoint(desk: Desk) -> Endpoint:
     async def answer(request: Request) -> Response:
         if request.scope["query_string"] == STREAM:
             events = _events(desk, request)
-            first = await anext(events)  # a Problem until here is answered as everywhere
-            return StreamingResponse(_follow(first, events), media_type=EVENTS, headers=_UNBUFFERED)
-        with accounted(desk.state, desk.offer, request) as exchange:
-            if request.scope["query_string"]:
-                raise Problem("invalid-query")
-            replies: list[Reply] = []
-            async with aclosing(_write_all(desk, exchange, replies)) as pieces:
-                async for _ in pieces:
-                    if await request.is_disconnected():
-                        raise ClientGone
-        return Response(_body(desk, replies), media_type=JSON)
+            first = await _unless_gone(request.receive, _first(events))
+            return _EventStream(first, events)
+        return Response(await _unless_gone(request.receive, _whole(desk, request)), media_type=JSON)
 
     return answer
+
+
+async def _whole(desk: Desk, request: Request) -> bytes:
+    with accounted(desk.state, desk.offer, request) as exchange:
+        if request.scope["query_string"]:
+            raise Problem("invalid-query")
+        replies: list[Reply] = []
+        async for _ in _write_all(desk, exchange, replies):
+            pass
+    return _body(desk, replies)
 
 
 async def _events(desk: Desk, request: Request) -> AsyncGenerator[bytes, None]:
@@ -105,12 +110,9 @@ async def _events(desk: Desk, request: Request) -> AsyncGenerator[bytes, None]:
         yield _event(problem.body(exchange.id), b"problem")
 
 
-async def _follow(first: bytes, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Yield all events; starlette drops this when the client goes away, which closes everything behind it."""
-    async with aclosing(events):
-        yield first
-        async for event in events:
-            yield event
+async def _first(events: AsyncGenerator[bytes, None]) -> bytes:
+    """Return the first event; a Problem that comes before it is answered as everywhere."""
+    return await anext(events)
 
 
 def _event(data: bytes, name: bytes = b"") -> bytes:
@@ -181,4 +183,43 @@ def _counted(desk: Desk, exchange: Exchange) -> Iterator[list[str]]:
         facts["stopped"] = [*facts.get("stopped", ()), stopped]
 
 
-_UNBUFFERED = {"cache-control": "no-store", "x-accel-buffering": "no"}
+class _EventStream(StreamingResponse):
+    """Events, the first of which is there. They are closed when the client goes away."""
+
+    body_iterator: AsyncGenerator[bytes, None]
+
+    def __init__(self, first: bytes, events: AsyncGenerator[bytes, None]) -> None:
+        unbuffered = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(events, media_type=EVENTS, headers=unbuffered)
+        self._first = first
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events; starlette's own way would import a library at the first request."""
+        async with aclosing(self.body_iterator):
+            await _unless_gone(receive, self._send(send))
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self._first, "more_body": True})
+        async for event in self.body_iterator:
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Return what the work returns; when the client goes away first, cancel the work and raise ClientGone."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_gone(receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -17,8 +17,9 @@ class Bigrams:
     before: Callable[[str], None] | None = None
     """Called with the word before each piece."""
     made = 0
+    begun = 0
     ended = 0
-    """Streams that were read to the end or closed."""
+    """Streams that were asked for a word, and those that were read to the end or closed."""
 
     def __init__(self, table: dict[str, str]) -> None:
         self._table = table
@@ -27,6 +28,7 @@ class Bigrams:
         word = sample.model_dump()["word"]
         if word == "too long":
             raise InputError("more words than this model reads")
+        type(self).begun += 1
         try:
             for _ in range(limits.tokens):
                 if self.before is not None:
