@@ -7,9 +7,9 @@ from scipy.special import expit
 from tocsin.audit.ngrams import GramModel, fit_ngrams
 from tocsin.core.errors import InputError
 from tocsin.features.letters import BUCKETS, LETTERS, mark_letters
-from tocsin.nn.export import open_session
 from tocsin.nn.graphs import Graph, build_model
 from tocsin.nn.ngrams import add_ngrams
+from tocsin.nn.sessions import open_session
 
 PLACES = 48
 
@@ -21,7 +21,7 @@ def made(rows: int, seed: int):
     texts = [
         f"{' '.join(rng.choice(words, 4))} {'verify' if y else 'dinner'} {rng.integers(99)}" for y in label
     ]
-    return {LETTERS: mark_letters(texts, PLACES), "length": np.ones(rows, dtype=np.int64)}, label
+    return {LETTERS: mark_letters(texts, PLACES)[0], "length": np.ones(rows, dtype=np.int64)}, label
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_graph_answers_as_the_model(seed):
     rng = np.random.default_rng(seed)
     model = GramModel(rng.normal(size=BUCKETS).astype(np.float32), 0.3, 0.0, "")
     arrays, _ = made(64, seed)
-    odd = mark_letters(["", "\u0000\U0010ffff" * 40, "a" * 999], PLACES)
+    odd = mark_letters(["", "\u0000\U0010ffff" * 40, "a" * 999], PLACES)[0]
     arrays = {name: values[:3] if name != LETTERS else odd for name, values in arrays.items()} | {
         LETTERS: odd
     }

@@ -8,9 +8,9 @@ from tocsin.audit.rules import fit_rules
 from tocsin.core.errors import InputError
 from tocsin.features.cues import CUES, WORDS, mark_cues
 from tocsin.features.folding import fold
-from tocsin.nn.export import open_session
 from tocsin.nn.graphs import Graph, build_model
 from tocsin.nn.rules import add_rules
+from tocsin.nn.sessions import open_session
 
 SHOWN = [
     ("URGENT: verify your password now", {"hurry", "credentials"}),

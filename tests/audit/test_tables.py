@@ -88,6 +88,7 @@ def copied(source, target):
 
 
 OTHER_LABEL = int(np.flatnonzero(HEALTHY.label[:400] != HEALTHY.label[0])[0])
+POSITIVE = int(np.flatnonzero(HEALTHY.label[550:] == 1)[0]) + 550
 SAME_LABEL = int(np.flatnonzero(HEALTHY.label[500:] == HEALTHY.label[0])[0]) + 500
 
 
@@ -119,7 +120,7 @@ SAME_LABEL = int(np.flatnonzero(HEALTHY.label[500:] == HEALTHY.label[0])[0]) + 5
             "unseen values",
             "proto .*: gre 1 rows",
         ),
-        (table(category=change(HEALTHY.category, 550, "worm")), "info", "unseen kinds", "worm 1 rows"),
+        (table(category=change(HEALTHY.category, POSITIVE, "worm")), "info", "unseen kinds", "worm 1 rows"),
         (table(group=texts(["g"] * ROWS)), "error", "groups across the split", "100 valid rows"),
         (table(refused=(BadRow("a.csv", 7, "no bytes"),)), "warning", "refused rows", "1 rows were refused"),
         (table(repairs=(("infinite rate", 3),)), "info", "repairs", "infinite rate 3"),

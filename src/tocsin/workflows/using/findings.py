@@ -104,7 +104,7 @@ def ocsf_finding(finding: Finding, detector: str, now: datetime | None = None) -
 
 
 def _ocsf_email(said: dict[str, Any]) -> dict[str, Any]:
-    """Return ECS's field set of a mail as OCSF's object, which there is none of without a proper sender."""
+    """Convert ECS `email` fields to OCSF's `email` object, or nothing if the sender is not a valid address."""
     sender = next(iter(said.get("from", {}).get("address", ())), "")
     if not EMAIL.fullmatch(sender):
         return {}
