@@ -14,6 +14,7 @@ from serve.toys import ask, post, quiet
 from tocsin.artifact.open import open_artifact
 from tocsin.detectors.phishing.sample import MOST_CHARACTERS
 from tocsin.serve.app import create_app
+from tocsin.serve.service import Offer
 
 PATH = "/v1/phishing/predict"
 SECONDS = 10.0
@@ -27,7 +28,7 @@ def message(text: str, **fields: str) -> bytes:
 @pytest.fixture
 def app(mail_artifact: Path) -> Starlette:
     """An application serves one conversation: it ends with its event loop."""
-    return create_app([open_artifact(mail_artifact)], quiet())
+    return create_app([Offer(open_artifact(mail_artifact))], quiet())
 
 
 @pytest.mark.parametrize(

@@ -51,18 +51,21 @@ def main() -> None:
     import tocsin.detectors
 
     tocsin.detectors.__path__.append(str(Path(__file__).parent / "plugins"))
-    from tocsin.core.plugins import load_detector
+    from tocsin.artifact.open import open_artifact
+    from tocsin.core.plugins import load_detector, resolve
     from tocsin.serve.server import run
+    from tocsin.serve.service import Offer
     from tocsin.serve.settings import Settings
 
-    load_detector("toy")
+    artifact = open_artifact(Path(sys.argv[1]))
+    load_detector(artifact.manifest.detector)
     if options.get("slow"):
-        sys.modules["tocsin.detectors.toy"].slow_by(options["slow"])
+        resolve(options.get("slow_by", "tocsin.detectors.toy:slow_by"))(options["slow"])
     if options.get("mutter"):
         mutter(options["mutter"], options.get("redacts", True))
     if options.get("watch"):
         watch(*map(Path, options["watch"]))
-    run([Path(sys.argv[1])], Settings(port=0, **options.get("settings", {})))
+    run([Offer(artifact)], Settings(port=0, **options.get("settings", {})))
 
 
 if __name__ == "__main__":

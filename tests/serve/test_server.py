@@ -19,7 +19,7 @@ import pytest
 from serve.processes import Server, eventually, metric, serving
 from serve.toys import ATTACK, SAMPLES
 from tocsin.core.errors import InputError
-from tocsin.serve.server import _listen, run
+from tocsin.serve.server import _listen
 from tocsin.serve.settings import Settings
 
 IN_FLIGHT = 40
@@ -287,16 +287,6 @@ def test_answers_do_not_wait_for_an_acknowledgement(sealed: Path) -> None:
             connection.getresponse().read()
             seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.02
-
-
-def test_an_artifact_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing-here"):
-        run([tmp_path / "nothing-here"], Settings(port=0))
-
-
-def test_an_unsigned_artifact_is_refused_where_a_signature_is_asked_for(sealed: Path) -> None:
-    with pytest.raises(InputError, match="signature"):
-        run([sealed], Settings(port=0, require_signature=True))
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -24,6 +24,7 @@ from tocsin.core.heads import LOGIT, Head
 from tocsin.core.plugins import load_detector
 from tocsin.core.types import tabulate
 from tocsin.serve.app import create_app
+from tocsin.serve.service import Offer
 from tocsin.serve.settings import Settings
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -135,7 +136,7 @@ def quiet(**changes: Any) -> Settings:
 
 
 def toy_app(settings: Settings | None = None, artifact: Artifact | None = None) -> Starlette:
-    return create_app([toy_artifact() if artifact is None else artifact], settings or quiet())
+    return create_app([Offer(toy_artifact() if artifact is None else artifact)], settings or quiet())
 
 
 @asynccontextmanager

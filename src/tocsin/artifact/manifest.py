@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from tocsin.artifact.refusal import ArtifactError
+from tocsin.core.detector import RuntimeName
 from tocsin.core.durable import json_bytes
 from tocsin.core.encoder import Calibration
 from tocsin.core.heads import Head
@@ -59,7 +60,7 @@ class Manifest(Frozen):
     version: str
     created_at: str = Field(description="UTC, ISO 8601; part of the sealed digest")
     sample: str = Field(description="which of the detector's samples it answers")
-    runtime: Literal["onnx", "chat"]
+    runtime: RuntimeName
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     heads: tuple[Head, ...] = Field(description="what the outputs are, and how each is compared and read")

@@ -13,6 +13,9 @@ from tocsin.core.kinds import Kind
 from tocsin.core.schema import Row, Schema
 from tocsin.core.types import Files, Place
 
+RuntimeName = Literal["onnx", "chat"]
+"""What serves an artifact; `serve.service.RUNTIMES` says which class that is."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -56,7 +59,9 @@ class Detector:
     folder: Path
     demo: str
     """`module:function`: (folder, seed) -> path of a CSV file with made data."""
-    runtime: Literal["onnx", "chat"] = "onnx"
+    runtime: RuntimeName = "onnx"
+    answer: str | None = None
+    """`module:function` of the runtime `chat`: (an artifact's files) -> LanguageModel, see `core.language`."""
     scan: str | None = None
     """`module:function`: (path, or binary stream of what came by stdin) -> iterator of Target. It yields what it
     can read, whatever the bytes are, and raises InputError only where there is nothing to be read."""
