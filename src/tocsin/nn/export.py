@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.types import Arrays, rows
-from tocsin.nn.graphs import ROWS, Axes
+from tocsin.nn.onnx_graph import ROWS, Axes
 
 OPSET = 20
 SIZES = (1, 2, 7, 100)
