@@ -15,7 +15,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from tocsin.core.detector import Detector, Schema
+from tocsin.core.detector import Detector
+from tocsin.core.kinds import Decision
+from tocsin.core.schema import Schema
 from tocsin.core.types import Sample
 
 
@@ -40,7 +42,7 @@ class Config(BaseModel):  # lenient on purpose: recipes refuse unknown keys what
 
 
 DETECTOR = Detector(
-    name="tiny", summary="for tests", positive="bad", negative="good",
+    name="tiny", summary="for tests", kind=Decision("bad", "good"),
     schemas={"reading": Schema("reading", Reading, {})}, config=Config,
     encoder=None, load_encoder=None, decode=None, plan="tiny_detector:plan",
     stages=("warm", "fit"), folder=Path(__file__).parent, demo="tiny_detector:demo",

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.meters import COLUMNS, PLAIN, SCHEMA, Meter, row, text
-from tocsin.core.detector import Schema
 from tocsin.core.errors import InputError
+from tocsin.core.schema import Schema
 from tocsin.core.types import Sample
 from tocsin.data.files import open_table
 from tocsin.data.sources import Reading, read, write_quarantine
@@ -307,7 +307,7 @@ class TestColumns:
             read([csv_file(content)], SCHEMA)
 
     def test_labels_are_not_read_even_where_they_are(self, csv_file):
-        layout = replace(PLAIN, label=lambda row: pytest.fail("the label was read"))
+        layout = replace(PLAIN, truth=lambda row: pytest.fail("the label was read"))
         found = read(
             [csv_file(text([row()]))], Schema("meter", Meter, {"plain": layout}), Reading(labelled=False)
         )

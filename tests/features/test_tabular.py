@@ -144,7 +144,7 @@ def test_flatten_keeps_order_and_marks_what_is_missing():
 def test_hide_changes_one_feature_at_a_time():
     arrays = FITTED["quantile"].encode(columns(1))
     before = {n: a.tobytes() for n, a in arrays.items()}
-    parts = dict(FITTED["quantile"].hide(arrays))
+    parts = {str(place): part for place, part in FITTED["quantile"].hide(columns(1), arrays)}
     assert list(parts) == ["n0", "n1", "n2", "n3", "n4", "c0", "c1"]
     assert parts["n2"]["state"].tolist()[0][2] == HIDDEN
     assert parts["n2"]["numeric"][0, 2] == 0

@@ -58,6 +58,15 @@ def test_a_sum_reads_whatever_one_of_its_models_reads() -> None:
     np.testing.assert_allclose(moved - run(mixed, arrays), 0.1 * 3 * 4, atol=1e-4)
 
 
+def test_a_model_has_no_input_that_it_does_not_read() -> None:
+    arrays = given(5, 3)
+    graph = Graph("x")
+    total = graph.add("ReduceSum", ["b", graph.hold(np.array([1]))], {"keepdims": 0})
+    model = build_model(graph, arrays, total)
+    assert [node.name for node in onnx.load_from_string(model).graph.input] == ["b"]
+    np.testing.assert_allclose(run(model, arrays), arrays["b"].sum(axis=1), atol=1e-6)
+
+
 def test_models_that_read_one_array_as_two_types_are_refused() -> None:
     arrays = given(5, 2)
     models = [summing("x", {"a": arrays["a"]}, 1.0), summing("y", {"a": arrays["a"].astype(np.int64)}, 1.0)]

@@ -19,7 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 import tocsin.detectors
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, Manifest, Provenance, TensorSpec
 from tocsin.artifact.open import Artifact
-from tocsin.core.detector import Calibration
+from tocsin.core.encoder import Calibration
+from tocsin.core.heads import LOGIT, Head
 from tocsin.core.plugins import load_detector
 from tocsin.core.types import tabulate
 from tocsin.serve.app import create_app
@@ -42,6 +43,7 @@ OUTPUTS = (
     TensorSpec(name="logit", dtype="float32", shape=(None,)),
     TensorSpec(name="category", dtype="float32", shape=(None, 2)),
 )
+HEADS = (LOGIT, Head("category", "kinds", (2,)))
 
 
 @cache
@@ -114,7 +116,8 @@ def toy_manifest(**changes: Any) -> Manifest:
     calibration = Calibration("bad", "good", ("left", "right"), 1.5, 0.6, 0.4)
     given: dict[str, Any] = {
         "detector": "toy", "name": "toys", "version": "7", "created_at": "2026-11-20T10:00:00+00:00",
-        "sample": "toy", "runtime": "onnx", "inputs": INPUTS, "outputs": OUTPUTS, "calibration": calibration,
+        "sample": "toy", "runtime": "onnx", "inputs": INPUTS, "outputs": OUTPUTS,
+        "heads": HEADS, "calibration": calibration,
         "metrics": {"roc_auc": {"value": 0.9, "low": 0.8, "high": 0.95}}, "data": {}, "parity": {},
         "provenance": provenance,
     }  # fmt: skip

@@ -10,13 +10,14 @@ from end_to_end.server import serving
 from tocsin.artifact.open import open_artifact
 from tocsin.core.baseline import Inputs
 from tocsin.core.errors import CheckFailed, InputError
+from tocsin.core.heads import probability
 from tocsin.core.recipes import with_overrides
 from tocsin.core.types import tabulate
 from tocsin.detectors.intrusion.demo import make
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.serve.predictor import Predictor
 from tocsin.workflows.training.ladder import check_ladder, fit_ladder
-from tocsin.workflows.training.members import Job, Member, encode_parts, fit_member, probability
+from tocsin.workflows.training.members import Job, Member, encode_parts, fit_member
 from tocsin.workflows.training.package import Proof, package
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.training.provenance import make_provenance

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tocsin.artifact.refusal import ArtifactError
-from tocsin.core.detector import Calibration
 from tocsin.core.durable import json_bytes
+from tocsin.core.encoder import Calibration
+from tocsin.core.heads import Head
 from tocsin.core.provenance import Origin
 
 MANIFEST = "manifest.json"
@@ -19,7 +20,7 @@ ENCODER = "encoder/"
 RECIPE = "recipe.yaml"
 GOLDEN = "golden.jsonl"
 METADATA = "model_metadata.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class _Part(BaseModel):
@@ -55,7 +56,7 @@ class Int8(_Part):
 class Manifest(_Part):
     """`manifest.json`."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     detector: str
     name: str
     version: str
@@ -64,6 +65,7 @@ class Manifest(_Part):
     runtime: Literal["onnx", "chat"]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    heads: tuple[Head, ...] = Field(description="what the outputs are, and how each is compared and read")
     calibration: Calibration
     metrics: dict[str, Any] = Field(description="name -> {value, low, high} on the test rows")
     data: dict[str, Any] = Field(description="rows, class balance, sources, refused rows, repairs")

@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from tocsin.core.detector import Encoder, TextReader
+from tocsin.core.encoder import Encoder, TextReader
 from tocsin.core.errors import InputError
 from tocsin.core.types import Arrays, Columns, rows
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,9 +17,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from tocsin.core.axes import Axes
 from tocsin.core.errors import InputError
 from tocsin.core.flat import FlatPart, flatten_parts
-from tocsin.core.types import Arrays, Columns, Files, rows
+from tocsin.core.types import Arrays, Columns, Files, Place, rows
 from tocsin.features.scaling import Scaler, Scaling, fit_scaler, restore_scaler
 
 UNKNOWN, MISSING, HIDDEN, FIRST = 0, 1, 2, 3
@@ -71,6 +72,8 @@ class TabularEncoder:
     hidden from the model. `categorical` int64 [B, Fc] is 0 unknown, 1 missing, 2 hidden, then the values from
     the most frequent on. NaN and infinities are missing.
     """
+
+    axes: ClassVar[Axes] = {}
 
     def __init__(self, numeric: Sequence[str], categorical: Sequence[str], options: TabularOptions) -> None:
         self.numeric = tuple(numeric)
@@ -150,16 +153,16 @@ class TabularEncoder:
         numbers = FlatPart("numeric", "state", (MISSING, HIDDEN))
         return numbers, FlatPart("categorical", "categorical", (MISSING,))
 
-    def hide(self, arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
+    def hide(self, _columns: Columns, arrays: Arrays) -> Iterator[tuple[Place, Arrays]]:
         """Yield (feature, arrays with it hidden), numbers first."""
         for i, name in enumerate(self.numeric):
             numeric, state = arrays["numeric"].copy(), arrays["state"].copy()
             numeric[:, i], state[:, i] = 0.0, HIDDEN
-            yield name, {**arrays, "numeric": numeric, "state": state}
+            yield Place(where=name), {**arrays, "numeric": numeric, "state": state}
         for i, name in enumerate(self.categorical):
             codes = arrays["categorical"].copy()
             codes[:, i] = HIDDEN
-            yield name, {**arrays, "categorical": codes}
+            yield Place(where=name), {**arrays, "categorical": codes}
 
     def save(self) -> Files:
         """Return `encoder.json` and `encoder.safetensors`."""

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tocsin.core.axes import Axes, Axis, Shape
 from tocsin.core.errors import InputError
 from tocsin.core.flat import FlatPart
 from tocsin.core.types import Arrays
@@ -26,8 +27,13 @@ KINDS = {
 }
 LOGIT = "logit"
 
-Axes = Mapping[str, Mapping[int, str]]
-"""Input -> axis -> name of its free size; equal names are equal sizes. Axis 0 is `rows` if not named."""
+Free = dict[int, str]
+"""Axis -> name of its free size; equal names are equal sizes."""
+
+
+def free_axes(shape: Shape) -> Free:
+    """Return the free axes behind the rows."""
+    return {place: axis.name for place, axis in enumerate(shape, start=1) if isinstance(axis, Axis)}
 
 
 class Graph:
@@ -94,23 +100,25 @@ class Graph:
 
 
 def build_model(graph: Graph, arrays: Arrays, logit: str, axes: Axes | None = None) -> bytes:
-    """Return a model with the arrays as named inputs and one output `logit` [B], float32.
+    """Return a model whose inputs are the arrays that its nodes read, and whose one output is `logit` [B], float32.
 
     logit: name of a float64 value [B]. The arrays tell names, types and widths; `axes` which of these are free.
     """
+    read = {name for node in graph.nodes for name in node.input}
     graph.name(graph.cast(logit, "float32"), LOGIT)
     inputs = [
         helper.make_tensor_value_info(
-            name, KINDS[str(values.dtype)], _shape(values, (axes or {}).get(name, {}))
+            name, KINDS[str(values.dtype)], _shape(values, free_axes((axes or {}).get(name, ())))
         )
         for name, values in arrays.items()
+        if name in read
     ]
     outputs = [helper.make_tensor_value_info(LOGIT, TensorProto.FLOAT, [ROWS])]
     proto = helper.make_graph(graph.nodes, graph.prefix, inputs, outputs, graph.constants)
     return _finish(helper.make_model(proto, ir_version=IR))
 
 
-def _shape(values: np.ndarray, free: Mapping[int, str]) -> list[int | str]:
+def _shape(values: np.ndarray, free: Free) -> list[int | str]:
     return [free.get(axis, size) if axis else ROWS for axis, size in enumerate(values.shape)]
 
 

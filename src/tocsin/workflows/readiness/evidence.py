@@ -16,6 +16,7 @@ from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, WEIGHTS
 from tocsin.artifact.open import Artifact, open_artifact
 from tocsin.audit.readiness.facts import Facts
 from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.heads import decision_of, probability
 from tocsin.workflows.judging.compare import Comparison
 
 FEATURE_CODE = "tocsin/features/"
@@ -143,9 +144,13 @@ def _golden_gap(artifact: Artifact, other: Artifact) -> float:
     sides = [[json.loads(line) for line in a.files[GOLDEN].splitlines()] for a in (artifact, other)]
     if [line["sample"] for line in sides[0]] != [line["sample"] for line in sides[1]]:
         return 1.0
-    logits = np.array([[line["outputs"]["logit"] for line in side] for side in sides], dtype=np.float64)
-    scales = [[a.manifest.calibration.temperature] for a in (artifact, other)]
-    first, second = 1 / (1 + np.exp(-logits / np.array(scales)))
+    first, second = (
+        probability(
+            np.array([line["outputs"][decision_of(a.manifest.heads).name] for line in side]),
+            a.manifest.calibration.temperature,
+        )
+        for a, side in zip((artifact, other), sides, strict=True)
+    )
     return float(np.abs(first - second).max())
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from tocsin.core.axes import join
 from tocsin.core.baseline import Baseline, Examples, Inputs, Rung, fit_baseline
 from tocsin.core.errors import InputError
 from tocsin.core.plugins import load_baseline
 from tocsin.core.recipe import AVERAGE, Recipe
 from tocsin.engine.task import Part
 from tocsin.metrics.comparison import Scores
-from tocsin.workflows.training.members import Member, Parts, augmented_rows
+from tocsin.workflows.training.members import Member, Parts
 from tocsin.workflows.training.shipping import Ladder, check_shippable, mixture, needed
 
 
@@ -29,20 +32,15 @@ def fit_ladder(member: Member, tell: Callable[[str], None]) -> Ladder:
     if not names:
         return {}
     tell(f"baselines: {', '.join(names)}")
-    known: dict[str, Baseline[Any]] = {name: load_baseline(recipe.detector, name) for name in names}
     train, valid = (_examples(parts, part) for part in (parts.train, parts.valid))
-    augmented = _augmented(member) if any(map(_learns_again, known.values())) else None
+    known = {name: load_baseline(recipe.detector, name) for name in names}
+    augmented = _augmented(member) if any(b.rung is Rung.TREES for b in known.values()) else None
     found = {}
     for name, baseline in known.items():
         found[name] = fit_baseline(name, baseline, train, valid, seed)
-        if augmented is not None and _learns_again(baseline):
+        if augmented is not None and _learns_again(baseline, augmented):
             found[f"{name}, augmented"] = fit_baseline(name, baseline, augmented, valid, seed)
     return found
-
-
-def _learns_again(baseline: Baseline[Any]) -> bool:
-    """Tell whether a baseline is given the help of augmentation too; augmented rows are arrays without texts."""
-    return baseline.rung is Rung.TREES and baseline.reads != "texts"
 
 
 def _examples(parts: Parts, part: Part) -> Examples:
@@ -50,8 +48,22 @@ def _examples(parts: Parts, part: Part) -> Examples:
 
 
 def _augmented(member: Member) -> Examples | None:
-    rows = augmented_rows(member.stage)
-    return None if rows is None else Examples(member.parts.encoder, rows[0], label=rows[1])
+    """Return one epoch of the rows as an augmenting stage trains on them, or None where it does not augment.
+
+    For a baseline that is given the same help: else a comparison is about the augmentation, not about the models.
+    """
+    source, encoder = member.stage.train, member.parts.encoder
+    if getattr(source, "promise", None) is None:
+        return None
+    batches = [source[i] for i in range(len(source))]
+    arrays = join([{n: values.numpy() for n, values in b.inputs.items()} for b in batches], encoder.axes)
+    return Examples(encoder, arrays, label=np.concatenate([b.targets["label"].numpy() for b in batches]))
+
+
+def _learns_again(baseline: Baseline[Any], augmented: Examples) -> bool:
+    """Tell whether a baseline is given the help too: trees, if they read what was augmented, which has no texts."""
+    is_read = baseline.reads != "texts" and not baseline.missing(augmented.arrays)
+    return baseline.rung is Rung.TREES and is_read
 
 
 def score_all(members: Mapping[str, Member], first: Member, ladder: Ladder) -> dict[str, Scores]:

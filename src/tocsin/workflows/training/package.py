@@ -17,17 +17,21 @@ from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, RECIPE, WEIGHTS, Man
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
 from tocsin.audit.patterns import name_private
-from tocsin.core.detector import Calibration, Schema
+from tocsin.core.axes import each_row
 from tocsin.core.durable import json_bytes
+from tocsin.core.encoder import Calibration
 from tocsin.core.errors import CheckFailed
+from tocsin.core.heads import axes_of
+from tocsin.core.kinds import Decision
 from tocsin.core.recipes import dump_recipe
+from tocsin.core.schema import Schema
 from tocsin.core.types import Columns, Files, tabulate, take, untabulate
 from tocsin.data.dataset import Dataset
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.monitor.profile import profile
-from tocsin.nn.export import open_session
+from tocsin.nn.sessions import open_session, score
 from tocsin.workflows.readiness.scoring import score_unsealed
-from tocsin.workflows.training.members import Member, score
+from tocsin.workflows.training.members import Member
 from tocsin.workflows.training.prepare import Prepared
 
 SKEW_ROWS = 10_000
@@ -121,13 +125,14 @@ def golden(member: Member, count: int) -> bytes:
     valid = member.parts.valid
     sides = [np.flatnonzero(valid.label == value) for value in (1, 0)]
     index = np.concatenate([_choose_rows(valid.columns, side, count // 2) for side in sides if len(side)])
-    outputs = score(open_session(member.onnx), take(valid.arrays, index))
+    asked, axes = take(valid.arrays, index), axes_of(member.heads)
+    outputs = score(open_session(member.onnx), asked, member.parts.encoder.axes, axes)
     lines = [
         {
             "sample": untabulate(valid.columns, row),
-            "outputs": {name: v[i].tolist() for name, v in outputs.items()},
+            "outputs": {name: values[0].tolist() for name, values in own.items()},
         }
-        for i, row in enumerate(index)
+        for row, own in zip(index, each_row(outputs, axes, asked), strict=True)
     ]
     return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
 
@@ -149,7 +154,8 @@ def _choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
 def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
     primary = proof.evaluation.models[proof.evaluation.primary]
     point = primary.operating_point
-    session = open_session(member.onnx)
+    session, kind = open_session(member.onnx), prepared.detector.kind
+    assert isinstance(kind, Decision)
     return Manifest(
         detector=prepared.detector.name,
         name=prepared.recipe.name,
@@ -159,9 +165,10 @@ def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
         runtime=prepared.detector.runtime,
         inputs=tuple(_spec(node) for node in session.get_inputs()),
         outputs=tuple(_spec(node) for node in session.get_outputs()),
+        heads=member.heads,
         calibration=Calibration(
-            positive=prepared.detector.positive,
-            negative=prepared.detector.negative,
+            positive=kind.positive,
+            negative=kind.negative,
             categories=member.parts.categories,
             temperature=member.temperature,
             threshold=primary.threshold,

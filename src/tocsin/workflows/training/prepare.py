@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from tocsin.audit.findings import AuditReport
-from tocsin.core.detector import Detector, Encoder, Schema
+from tocsin.core.detector import Detector
+from tocsin.core.encoder import Encoder
 from tocsin.core.plugins import load_detector
 from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import Resolved, load_recipe
+from tocsin.core.schema import Schema
 from tocsin.data.dataset import Dataset
 from tocsin.data.sources import read, reading_of
 from tocsin.data.splits import Fold, split
@@ -74,10 +76,6 @@ def categories_of(dataset: Dataset) -> tuple[str, ...]:
 
 
 def encode_part(dataset: Dataset, encoder: Encoder, categories: Sequence[str]) -> Part:
-    """Encode rows with a fitted encoder and number their categories; -1 where a row has none of them."""
-    numbers = {name: i for i, name in enumerate(categories)}
-    category = np.array([numbers.get(name, -1) for name in dataset.category], dtype=np.int64)
+    """Encode rows with a fitted encoder; the categories are the kinds of positives that are learned."""
     facets = {"source": dataset.source, **dataset.facets}
-    return Part(
-        dataset.columns, encoder.encode(dataset.columns), dataset.label.astype(np.int64), category, facets
-    )
+    return Part(dataset.columns, encoder.encode(dataset.columns), dataset.truth, tuple(categories), facets)

@@ -5,20 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from tocsin.core.baseline import Fitted, Inputs
-from tocsin.core.detector import Encoder
 from tocsin.core.durable import write_bytes
+from tocsin.core.encoder import Encoder
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.flat import FlatEncoder, FlatPart
+from tocsin.core.heads import probability
 from tocsin.core.plugins import baseline_names, load_baseline
 from tocsin.core.recipe import AVERAGE, MODEL, Recipe
 from tocsin.core.types import Arrays, rows, take
+from tocsin.engine.decisions import decision_heads
 from tocsin.metrics.calibration import fit_temperature
-from tocsin.nn.export import open_session, sized
-from tocsin.nn.onnx_graph import Graph, add_logits, build_model
-from tocsin.workflows.training.members import Member, free_axes, score
+from tocsin.nn.export import sized
+from tocsin.nn.onnx_graph import LOGIT, Graph, add_logits, build_model
+from tocsin.nn.sessions import open_session, score
+from tocsin.workflows.training.members import Member, score_parts
 
 Tell = Callable[[str], None]
 Ladder = Mapping[str, Fitted[Any]]
@@ -88,7 +90,7 @@ def _export_baseline(network: Member, fitted: Fitted[Any]) -> Member:
     assert fitted.baseline.graph is not None  # the recipe was held to those that have one
     graph = Graph(fitted.name, _flat_parts(parts.encoder))
     logit = fitted.baseline.graph(graph, fitted.model)
-    onnx = build_model(graph, parts.valid.arrays, logit, free_axes(parts.encoder))
+    onnx = build_model(graph, parts.valid.arrays, logit, parts.encoder.axes)
     return _stand_in(network, fitted, onnx, _compare(onnx, fitted, network))
 
 
@@ -96,7 +98,9 @@ def _stand_in(network: Member, fitted: Fitted[Any], onnx: bytes, gaps: Mapping[s
     """Put an exported baseline in the network's place; `gaps`: rows of a batch -> its distance to the library."""
     job = replace(network.job, name=fitted.name, folder=network.job.folder.parent / fitted.name)
     parts = replace(network.parts, categories=())
-    known = replace(network, job=job, parts=parts, model=None, parity=gaps, int8=None)
+    known = replace(
+        network, job=job, parts=parts, model=None, heads=decision_heads(0), parity=gaps, int8=None
+    )
     return _rescore(known, onnx, fitted.seconds)
 
 
@@ -105,11 +109,12 @@ def _compare(onnx: bytes, fitted: Fitted[Any], network: Member) -> dict[str, flo
     parts, allowed = network.parts, network.job.recipe.export.parity
     total = len(parts.train)
     drawn = take(parts.train.arrays, np.unique(np.linspace(0, total - 1, min(CHECKED, total)).astype(int)))
-    batches = {**sized(drawn), rows(parts.valid.arrays): parts.valid.arrays}
+    axes = parts.encoder.axes
+    batches = {**sized(drawn, axes), rows(parts.valid.arrays): parts.valid.arrays}
     session = open_session(onnx)
 
     def gap(arrays: Arrays) -> float:
-        found = expit(score(session, arrays)["logit"].astype(np.float64))
+        found = probability(score(session, arrays, axes)[LOGIT])
         return float(np.abs(found - fitted.model.predict(Inputs(parts.encoder, arrays))).max())
 
     gaps = {str(size): gap(arrays) for size, arrays in batches.items()}
@@ -129,8 +134,10 @@ def _average(members: Sequence[Member], weights: Sequence[float]) -> Member:
     job = replace(network.job, name=AVERAGE, folder=network.job.folder.parent / AVERAGE)
     worst = {size: max(m.parity.get(size, 0.0) for m in members) for size in network.parity}
     mixed = _rescore(replace(network, job=job, parity=worst), onnx, sum(m.seconds for m in members))
-    wanted = sum(f * m.valid["logit"].astype(np.float64) for f, m in zip(factors, members, strict=True))
-    difference = float(np.abs(expit(mixed.valid["logit"]) - expit(wanted)).max())
+    wanted = np.sum(
+        [f * m.logit(m.valid).astype(np.float64) for f, m in zip(factors, members, strict=True)], axis=0
+    )
+    difference = float(np.abs(probability(mixed.logit(mixed.valid)) - probability(wanted)).max())
     if not difference <= network.job.recipe.export.parity:
         raise CheckFailed(f"the average as ONNX differs from the mean of its parts by {difference:.2e}")
     return mixed
@@ -139,7 +146,6 @@ def _average(members: Sequence[Member], weights: Sequence[float]) -> Member:
 def _rescore(member: Member, onnx: bytes, seconds: float) -> Member:
     """Give a member another exported model, and everything that follows from its answers."""
     write_bytes(member.job.folder / "model.onnx", onnx)
-    session = open_session(onnx, threads=member.job.recipe.compute.threads or 0)
-    valid, test = (score(session, part.arrays) for part in (member.parts.valid, member.parts.test))
-    temperature = fit_temperature(member.parts.valid.label, valid["logit"]).temperature
+    valid, test = score_parts(onnx, member.heads, member.parts, member.job)
+    temperature = fit_temperature(member.parts.valid.label, valid[LOGIT]).temperature
     return replace(member, onnx=onnx, valid=valid, test=test, temperature=temperature, seconds=seconds)

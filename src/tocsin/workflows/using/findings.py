@@ -32,22 +32,27 @@ class Finding:
     reason: str = ""
 
     @property
+    def name(self) -> str:
+        """The place of the target in words: `inbox.mbox#12`."""
+        return str(self.target.place)
+
+    @property
     def uid(self) -> str:
         """A name that the same target under the same artifact has each time."""
         artifact = self.verdict.artifact if self.verdict else ""
         said = repr(sorted(self.target.fields.items(), key=lambda item: item[0]))
-        return sha256(f"{artifact}\n{self.target.name}\n{said}".encode(errors="backslashreplace")).hexdigest()
+        return sha256(f"{artifact}\n{self.name}\n{said}".encode(errors="backslashreplace")).hexdigest()
 
     def sentence(self) -> str:
         """Say what was found."""
         assert self.verdict is not None  # only what was judged is reported
-        return f"{self.verdict.label}: {self.target.name} (probability {self.verdict.probability:.4f})"
+        return f"{self.verdict.label}: {self.name} (probability {self.verdict.probability:.4f})"
 
     def evidence(self) -> dict[str, Any]:
         """Return everything that speaks for the verdict."""
         assert self.verdict is not None  # only what was judged is reported
         return {
-            "target": self.target.name,
+            "target": self.name,
             "verdict": self.verdict.model_dump(mode="json"),
             "remarks": list(self.target.remarks),
             "facts": self.target.facts,

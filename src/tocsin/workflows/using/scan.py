@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tocsin.core.detector import Target
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.plugins import resolve
-from tocsin.core.types import Sample, Verdict
+from tocsin.core.types import Place, Sample, Verdict
 from tocsin.serve.predictor import Predictor
 from tocsin.workflows.using.findings import Finding, ecs_document, ocsf_finding
 from tocsin.workflows.using.stores import Source
@@ -78,7 +78,7 @@ class Scan:
             try:
                 yield from read(source)
             except InputError as error:
-                yield Finding(Target(name, {}), None, str(error))
+                yield Finding(Target(Place(where=name), {}), None, str(error))
 
     def _judge(self, chunk: list[Target | Finding]) -> Iterator[Finding]:
         found = [item if isinstance(item, Finding) else self._sample(item) for item in chunk]
@@ -124,9 +124,9 @@ def check_format(name: str) -> None:
 def record(finding: Finding) -> dict[str, Any]:
     """Return a finding as one JSON object."""
     if finding.verdict is None:
-        return {"target": finding.target.name, "error": finding.reason}
+        return {"target": finding.name, "error": finding.reason}
     return {
-        "target": finding.target.name,
+        "target": finding.name,
         "verdict": finding.verdict.model_dump(mode="json"),
         "remarks": list(finding.target.remarks),
         "facts": finding.target.facts,
@@ -135,7 +135,7 @@ def record(finding: Finding) -> dict[str, Any]:
 
 def _table(run: Scan, findings: Iterable[Finding]) -> Printed:
     for finding in findings:
-        name, verdict = _printable(finding.target.name), finding.verdict
+        name, verdict = _printable(finding.name), finding.verdict
         if verdict is None:
             yield "note", f"{name}: {finding.reason}"
             continue
@@ -170,13 +170,13 @@ def _ocsf(run: Scan, findings: Iterable[Finding]) -> Printed:
         if run.is_positive(finding):
             yield "record", ocsf_finding(finding, run.predictor.detector.name)
         elif finding.verdict is None:
-            yield "note", f"{_printable(finding.target.name)}: {finding.reason}"
+            yield "note", f"{_printable(finding.name)}: {finding.reason}"
 
 
 def _ecs(run: Scan, findings: Iterable[Finding]) -> Printed:
     for finding in findings:
         if finding.verdict is None:
-            yield "note", f"{_printable(finding.target.name)}: {finding.reason}"
+            yield "note", f"{_printable(finding.name)}: {finding.reason}"
         else:
             yield "record", ecs_document(finding, run.predictor.detector.name, run.is_positive(finding))
 

@@ -10,8 +10,8 @@ from tocsin.core.errors import InputError
 from tocsin.core.plugins import load_baseline
 from tocsin.detectors.phishing.baselines.ngrams import GramModel, add_ngrams
 from tocsin.features.letters import BUCKETS, LETTERS, mark_letters
-from tocsin.nn.export import open_session
 from tocsin.nn.onnx_graph import Graph, build_model
+from tocsin.nn.sessions import open_session
 
 PLACES = 48
 
@@ -23,7 +23,7 @@ def made(rows: int, seed: int) -> Examples:
     texts = [
         f"{' '.join(rng.choice(words, 4))} {'verify' if y else 'dinner'} {rng.integers(99)}" for y in label
     ]
-    arrays = {LETTERS: mark_letters(texts, PLACES), "length": np.ones(rows, dtype=np.int64)}
+    arrays = {LETTERS: mark_letters(texts, PLACES)[0], "length": np.ones(rows, dtype=np.int64)}
     return labelled(arrays_only(arrays), label)
 
 
@@ -54,7 +54,7 @@ def test_the_graph_answers_as_the_model(seed):
     rng = np.random.default_rng(seed)
     model = GramModel(rng.normal(size=BUCKETS).astype(np.float32), 0.3)
     arrays = made(64, seed).arrays
-    odd = mark_letters(["", "\u0000\U0010ffff" * 40, "a" * 999], PLACES)
+    odd = mark_letters(["", "\u0000\U0010ffff" * 40, "a" * 999], PLACES)[0]
     arrays = {name: values[:3] if name != LETTERS else odd for name, values in arrays.items()} | {
         LETTERS: odd
     }

@@ -11,8 +11,8 @@ from tocsin.core.plugins import load_baseline
 from tocsin.detectors.phishing.baselines.rules import RuleModel, add_rules
 from tocsin.features.cues import CUES, WORDS, mark_cues
 from tocsin.features.folding import fold
-from tocsin.nn.export import open_session
 from tocsin.nn.onnx_graph import Graph, build_model
+from tocsin.nn.sessions import open_session
 
 SHOWN = [
     ("URGENT: verify your password now", {"hurry", "credentials"}),

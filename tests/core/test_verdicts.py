@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from tocsin.core.detector import Calibration
-from tocsin.detectors.intrusion import DETECTOR
+from tocsin.core.encoder import Asked, Calibration
+from tocsin.core.heads import LOGIT, Head
+from tocsin.core.verdicts import decode as decode_outputs
 
 CALIBRATION = Calibration(
     "attack", "normal", ("DoS", "Worms"), temperature=2.0, threshold=0.5, abstain_below=0.3
@@ -12,7 +13,9 @@ CALIBRATION = Calibration(
 
 
 def decode(logits, calibration=CALIBRATION, **outputs):
-    return DETECTOR.decode({"logit": np.array(logits, dtype=np.float32), **outputs}, calibration, "digest")
+    heads = (LOGIT, *(Head(name, "kinds", values.shape[1:]) for name, values in outputs.items()))
+    named = {"logit": np.array(logits, dtype=np.float32), **outputs}
+    return decode_outputs(named, Asked({}, {}, heads), calibration, "digest")
 
 
 def test_probability_is_the_sigmoid_of_the_tempered_logit():
