@@ -1,4 +1,4 @@
-"""Find detectors, baselines and other parts by the names of their files, without importing what is not used."""
+"""Find detectors by their folders or by entry point, and baselines by their files, without importing the others."""
 
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -8,6 +8,7 @@ from typing import Any
 from tocsin.core.baseline import Baseline, Rung
 from tocsin.core.detector import Detector
 from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.found import files_of
 
 GROUP = "tocsin.detectors"
 BASELINES = "baselines"
@@ -56,12 +57,6 @@ def rungs(detector: str) -> dict[Rung, list[str]]:
     return {
         rung: names for rung in Rung if (names := [n for n, found in loaded.items() if found.rung is rung])
     }
-
-
-def files_of(package: str) -> dict[str, str]:
-    """Return name -> module for the files of a package: the name is the file's, with hyphens."""
-    found = iter_modules(import_module(package).__path__)
-    return {part.name.replace("_", "-"): f"{package}.{part.name}" for part in found if not part.ispkg}
 
 
 def resolve(reference: str) -> object:
