@@ -60,7 +60,7 @@ class Manifest(_Part):
     detector: str
     name: str
     version: str
-    created_at: str = Field(description="UTC, ISO 8601; left out of the digest of nothing: it is sealed too")
+    created_at: str = Field(description="UTC, ISO 8601; part of the sealed digest")
     sample: str = Field(description="which of the detector's samples it answers")
     runtime: Literal["onnx", "chat"]
     inputs: tuple[TensorSpec, ...]

@@ -101,7 +101,7 @@ def serve(
     store: StoreFolder = DEFAULT_STORE,
     key: PublicKey = None,
 ) -> None:
-    """Answer HTTP requests; no torch in the process. Settings also by TOCSIN_* variables."""
+    """Answer HTTP requests, without torch. TOCSIN_* variables set the same options, and more."""
     from tocsin.workflows.using.serve import serve_artifacts
     from tocsin.workflows.using.stores import Source
 

@@ -81,7 +81,7 @@ def read(urls: Sequence[str | Path], schema: Schema, how: Reading = Reading()) -
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Rest the cyclic garbage collector, a fifth of the time here: rows make no cycles."""
+    """Pause the cyclic garbage collector, which takes a fifth of the reading time: rows contain no cycles."""
     was_on = gc.isenabled()
     gc.disable()
     try:

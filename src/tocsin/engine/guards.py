@@ -1,7 +1,7 @@
 """The collapse guard: notices early that a fit has died, says what of, and what to try.
 
-It looks at every step (loss, gradients per block, spread of the outputs) and at every evaluation (are all
-predictions one class, with no knowledge of the truth?). Three findings in a row stop the fit. What is
+It looks at every step (loss, gradients per block, spread of the outputs) and at every evaluation (does it
+predict a single class, uncorrelated with the labels?). Three findings in a row stop the fit. What is
 legitimate early in a fit or on rare classes is no finding: an untrained head answers the same for all rows,
 so predictions are looked at after the warm-up only; a detector of rare attacks predicts `normal` for every
 row, so one-class predictions count only where the score does not know the truth; one row has no spread.

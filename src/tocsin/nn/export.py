@@ -72,8 +72,8 @@ def export_onnx(model: nn.Module, arrays: Arrays, outputs: Sequence[str], axes: 
     free = {name: {0: ROWS} | free_axes((axes or {}).get(name, ())) for name in arrays}
     _check_example(arrays, free)
     flat = _Flat(frozen(model), list(arrays), list(outputs)).eval()
-    # Only rows by name: of a named size the exporter wants proof that every value works, and finds none where a
-    # model divides it. What it fixes without a word is found below.
+    # Name only the row axis. For a named axis the exporter demands a proof that any size works, which fails where
+    # the model divides it. Axes that it silently fixes are caught below.
     rows_of = torch.export.Dim(ROWS)
     shapes = tuple(
         {axis: rows_of if size == ROWS else torch.export.Dim.AUTO for axis, size in named.items()}

@@ -43,7 +43,7 @@ class Lane:
             self.admitted -= 1
 
     async def run(self, job: Callable[[], T]) -> T:
-        """Return what a job returns, in its turn; a job that nobody waits for any more does not start."""
+        """Run a job on the pool and return its result. A job whose caller has gone is never started."""
         if not self._outstanding:
             self._progress = monotonic()  # the idle time before is no sign of being stuck
         self._outstanding += 1
