@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from tocsin.audit.baselines import LADDER
 from tocsin.audit.findings import AuditReport
 from tocsin.audit.shortcuts import WORDS
+from tocsin.core.plugins import rungs
 
 Status = Literal["passed", "failed", "not checked"]
 Ruling = tuple[Status, str]
@@ -119,7 +119,8 @@ def _check_ladder(seen: _Seen) -> Ruling:
     if not seen.models:
         return "not checked", "there is no evaluation"
     known = [name for name, model in seen.models.items() if model.get("kind") == "baseline"]
-    missing = [" or ".join(rung) for rung in LADDER if not set(rung) & set(known)]
+    ladder = rungs(seen.manifest["detector"]).values()
+    missing = [" or ".join(rung) for rung in ladder if not set(rung) & set(known)]
     if missing:
         return "failed", f"not reported beside the model: {', '.join(missing)}"
     scores = (f"{n} {_value(seen.models[n], 'roc_auc') or float('nan'):.4f}" for n in known)
@@ -258,7 +259,7 @@ GATES = (
         "F1", "No duplicate, near-duplicate or group straddles the split", _check_straddling, "data/splits.py"
     ),
     _Line("F2", "No shortcut gives the label away", _check_shortcuts, "audit/shortcuts.py"),
-    _Line("F3", "Trivial baselines stand beside the score", _check_ladder, "audit/baselines.py"),
+    _Line("F3", "Trivial baselines stand beside the score", _check_ladder, "workflows/training/ladder.py"),
     _Line(
         "F4",
         "Serving features equal training features",

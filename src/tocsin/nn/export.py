@@ -24,7 +24,7 @@ from tocsin.core.axes import Axes, cut
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.heads import LOGIT, Head, difference
 from tocsin.core.types import Arrays, rows
-from tocsin.nn.graphs import ROWS, Free, free_axes
+from tocsin.nn.onnx_graph import ROWS, Free, free_axes
 from tocsin.nn.sessions import call, open_session
 
 OPSET = 20
