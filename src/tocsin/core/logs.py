@@ -74,6 +74,23 @@ def configure(level: str = "info", json: bool = True, file: Path | None = None) 
     logging.captureWarnings(True)
 
 
+def hand_over() -> None:
+    """Hand logs to Python's own logging, whose level and place belong to the program that imports tocsin.
+
+    Nothing changes where structlog was configured before, by `configure` or by that program.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                _clean_event,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+
+
 def _clean_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     for key in {"exception", "stack"} & event.keys():
         event[key] = str(event[key]).splitlines()[-MOST:]

@@ -71,7 +71,10 @@ class TrainResult:
 def train_recipe(
     written: Path | Mapping[str, Any], sets: Sequence[str], options: TrainOptions, tell: Tell
 ) -> TrainResult:
-    """Train a recipe, a file or what one holds; InputError before anything is written when its folder holds another run."""
+    """Train a recipe, a file or what one holds.
+
+    InputError before anything is written when its folder holds another run.
+    """
     resolved = resolve_recipe(written, sets)
     recipe = resolved.recipe
     folder = recipe.output / recipe.name
