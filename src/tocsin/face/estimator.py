@@ -19,18 +19,18 @@ EDGE = 2.0**-53
 
 
 class UnreadableRows(InputError, ValueError):
-    """Rows that the model does not read: an InputError, and what scikit-learn expects, a ValueError."""
+    """Rows that the model does not read. It is an InputError, and a ValueError because scikit-learn expects one."""
 
 
 class SealedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A model that was trained, proved and sealed by tocsin, as a binary classifier that is fitted already.
 
-    `fit` changes nothing and looks at nothing, as that of `sklearn.frozen.FrozenEstimator`; so a clone and every fold
-    of a cross-validation is the same model, and its scores say nothing about training. The rows X are a frame, a list
-    of dicts, or an array whose columns are `feature_names_in_` in their order and where NaN is missing.
+    `fit` changes nothing and looks at nothing, as in `sklearn.frozen.FrozenEstimator`. So every fold of a
+    cross-validation is the same model, and its scores say nothing about training. The rows X are a frame, a list of
+    dicts, or an array. The columns of an array are `feature_names_in_` in their order, and NaN is missing.
 
-    `classes` is how the truth is written, (negative, positive), such as (0, 1); None is as the model names them.
-    `classes_` is sorted, as everywhere in scikit-learn: with names, the positive one may be the first.
+    `classes` is how the truth is written, (negative, positive), such as (0, 1). None takes the model's own names.
+    `classes_` is sorted, as everywhere in scikit-learn, so the positive name may be the first.
 
     >>> import tocsin
     >>> model = tocsin.open("runs/tiny/seed_1/artifact")
@@ -45,7 +45,7 @@ class SealedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def classes_(self) -> np.ndarray:
-        """The two classes, sorted: the columns of `predict_proba`.
+        """The two classes, sorted. They are the columns of `predict_proba`.
 
         >>> import tocsin
         >>> tocsin.open("runs/tiny/seed_1/artifact").estimator().classes_.tolist()
@@ -87,7 +87,7 @@ class SealedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: object) -> np.ndarray:
-        """Return each row's class at the sealed threshold, [N]: the verdict's label.
+        """Return the class of each row at the sealed threshold, [N].
 
         >>> import tocsin
         >>> model = tocsin.open("runs/tiny/seed_1/artifact")
@@ -110,7 +110,7 @@ class SealedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return table[:, ::-1] if self._is_reversed else table
 
     def decision_function(self, X: object) -> np.ndarray:
-        """Return how far the log-odds of `classes_[1]` lie above those of the threshold, [N]: above 0 is that class.
+        """Return how far the log-odds of `classes_[1]` lie above those of the threshold, [N].
 
         >>> import tocsin
         >>> model = tocsin.open("runs/tiny/seed_1/artifact")

@@ -17,10 +17,10 @@ Files = str | Path | Iterable[str | Path]
 
 
 def evaluate(artifact: Model | str | Path, data: Files, *, layout: str = "auto") -> "EvaluateResult":
-    """Score labelled rows with a sealed model at its sealed threshold: metrics with 95 % intervals, per slice.
+    """Score labelled rows with a sealed model at its sealed threshold; return metrics with 95 % intervals.
 
     `data` are CSV, Parquet or JSON-lines files, paths or URLs, in any layout that can be read as the model's sample.
-    For an artifact of another store than `store`, or a signed one, open it first.
+    Give a model that is open where the artifact lies in a store of another name, or must be signed.
 
     >>> import tocsin
     >>> result = tocsin.evaluate("runs/tiny/seed_1/artifact", "data/labelled.csv")
@@ -37,7 +37,7 @@ def compare(
 ) -> "Comparison":
     """Say whether the first model is better than the second on the same labelled rows, or whether nobody can tell.
 
-    Each stands at its own threshold, and rows that one of them was trained on are left out where that is known.
+    Each stands at its own threshold. Rows that one of them was trained on are left out, where that is known.
     `options` are those of `CompareOptions`: layout, smallest, resamples, seed, every_row.
 
     >>> import tocsin

@@ -1,4 +1,4 @@
-"""A sealed model that is open: it answers rows and raw files, and tells what is sealed with it."""
+"""A sealed model that is open. It answers rows and raw files, and tells what is sealed with it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ CARD = "card.md"
 
 @dataclass(frozen=True)
 class Opened(Source):
-    """A source that is open already: a workflow that is handed it uses the very model that answers here."""
+    """A source that is open already. A workflow that gets it uses the same model, and loads nothing again."""
 
     loaded: Predictor = field(kw_only=True, repr=False)
 
@@ -44,11 +44,11 @@ def open(  # noqa: A001 - `tocsin.open`, as in `gzip.open`
     key: str | Path | None = None,
     require_signature: bool = False,
 ) -> "Model":
-    """Open an artifact: every byte is checked, the model is loaded, and its golden samples are answered again.
+    """Open an artifact. Every byte is checked, and the model must answer its golden samples as it did.
 
-    `artifact` is a folder, or `detector@alias` or `detector:version` of the folder `store`. With the public key
-    (PEM) in `key` the artifact must be signed by it; `require_signature` refuses to go on without a key.
-    InputError where it cannot be read or was changed; CheckFailed where it no longer answers as it did.
+    `artifact` is a folder, or `detector@alias` or `detector:version` in the folder `store`. `key` is a public key
+    (PEM), and the artifact must be signed with it. `require_signature` refuses to go on without a key.
+    InputError where the artifact cannot be read or was changed. CheckFailed where an answer differs.
 
     >>> import tocsin
     >>> model = tocsin.open("runs/tiny/seed_1/artifact")
@@ -61,7 +61,7 @@ def open(  # noqa: A001 - `tocsin.open`, as in `gzip.open`
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Model:
-    """One sealed model. It never changes: a copy is the model itself, and a pickle is its name and digest.
+    """One sealed model. It never changes, so a copy is the model itself, and a pickle is its name and digest.
 
     >>> import tocsin
     >>> model = tocsin.open("runs/tiny/seed_1/artifact")
@@ -74,7 +74,7 @@ class Model:
 
     @property
     def manifest(self) -> Manifest:
-        """What is sealed beside the files: version, inputs and outputs, data, metrics, provenance.
+        """Version, inputs and outputs, data, metrics and provenance, as they are sealed.
 
         >>> import tocsin
         >>> tocsin.open("runs/tiny/seed_1/artifact").manifest.detector
@@ -84,7 +84,7 @@ class Model:
 
     @property
     def digest(self) -> str:
-        """The sha256 that names this artifact and every byte in it; each verdict carries it.
+        """The sha256 that stands for every byte in the artifact. Each verdict carries it.
 
         >>> import tocsin
         >>> len(tocsin.open("runs/tiny/seed_1/artifact").digest)
@@ -94,7 +94,7 @@ class Model:
 
     @property
     def sample(self) -> type[Sample]:
-        """The class of a row: `sample.model_json_schema()` says every field with its type, bounds and meaning.
+        """The class of a row. `sample.model_json_schema()` has each field with its type, bounds and meaning.
 
         >>> import tocsin
         >>> tocsin.open("runs/tiny/seed_1/artifact").sample.model_fields["service"].description
@@ -104,7 +104,7 @@ class Model:
 
     @property
     def fields(self) -> list[str]:
-        """The names of a row's fields in their order: `frame[model.fields]` leaves the other columns out.
+        """The names of a row's fields in their order. `frame[model.fields]` leaves the other columns out.
 
         >>> import tocsin
         >>> tocsin.open("runs/tiny/seed_1/artifact").fields[:2]
@@ -124,7 +124,7 @@ class Model:
 
     @property
     def calibration(self) -> Calibration:
-        """How a score becomes a verdict: threshold, those of slices, the band for a person, kinds of positives.
+        """How a score becomes a verdict, such as by its threshold and the thresholds of slices.
 
         >>> import tocsin
         >>> model = tocsin.open("runs/tiny/seed_1/artifact")
@@ -135,7 +135,7 @@ class Model:
 
     @property
     def examples(self) -> list[dict[str, Any]]:
-        """The rows that are sealed with the model as proof that it still answers as it did.
+        """The rows that are sealed with the model. Each was answered again when the model was opened.
 
         >>> import tocsin
         >>> sorted(tocsin.open("runs/tiny/seed_1/artifact").examples[0])[:2]
@@ -145,7 +145,7 @@ class Model:
 
     @property
     def card(self) -> str:
-        """The model card, as Markdown: what it answers, what was measured, where it stops.
+        """The model card in Markdown. It says what the model answers, what was measured, and its limits.
 
         >>> import tocsin
         >>> print(tocsin.open("runs/tiny/seed_1/artifact").card.splitlines()[0])
@@ -157,7 +157,7 @@ class Model:
 
     @property
     def report(self) -> "EvaluationReport":
-        """The sealed evaluation of this model and its baselines on the same test rows; needs the extra `train`.
+        """The sealed evaluation of this model and its baselines on the same test rows. It needs the extra `train`.
 
         >>> import tocsin
         >>> report = tocsin.open("runs/tiny/seed_1/artifact").report
@@ -177,9 +177,9 @@ class Model:
     def predict(self, rows: "Mapping[str, Any] | Rows", explain: int = 0) -> Verdict | list[Verdict]:
         """Return the verdict on one dict, or a list of verdicts on dicts or a frame of polars or pandas.
 
-        A row gets the same verdict alone and among others, here and from the server. With `explain` each verdict
-        has so many of the parts of its row that speak for or against it, the strongest first; that runs the model
-        many times a row. InputError names the row, counted from 0, and the field that cannot be read.
+        A row gets the same verdict alone and among others, here and from the server. `explain` is how many reasons
+        each verdict has, the strongest first; the model then runs many times a row.
+        InputError names the row, counted from 0, and the field that cannot be read.
 
         >>> import tocsin
         >>> model = tocsin.open("runs/tiny/seed_1/artifact")
@@ -197,10 +197,10 @@ class Model:
         return [verdict for block in blocks for verdict in self._predictor.predict(block, explain)]
 
     def scan(self, files: str | Path | Iterable[str | Path], explain: int = 0) -> "Iterator[Finding]":
-        """Yield a finding for everything that raw files hold, where the detector reads such: mail for `phishing`.
+        """Yield a finding for each thing in raw files, such as each message of a mailbox for `phishing`.
 
-        What cannot be read is a finding with a reason and no verdict. `explain` is for what is positive or goes to
-        a person. InputError where the detector reads no raw files.
+        A message that cannot be read is a finding with a reason and no verdict. Only findings that are positive or
+        go to a person get `explain` reasons. InputError where the detector reads no raw files.
 
             for finding in tocsin.open("phishing@champion").scan("inbox.mbox", explain=3):
                 print(finding.target.name, finding.verdict.label if finding.verdict else finding.reason)
@@ -217,9 +217,9 @@ class Model:
         return run.findings()
 
     def estimator(self, classes: tuple[Any, Any] | None = None) -> "SealedClassifier":
-        """Return the model as a classifier of scikit-learn, fitted already.
+        """Return the model as a classifier of scikit-learn that is fitted already.
 
-        `classes` says how the truth is written, negative first, such as (0, 1); None is as in `Model.classes`.
+        `classes` says how the truth is written, negative first, such as (0, 1). Without it, as in `Model.classes`.
 
         >>> import tocsin
         >>> tocsin.open("runs/tiny/seed_1/artifact").estimator(classes=(0, 1)).classes_
@@ -246,7 +246,7 @@ class Model:
 
 
 def _reopen(source: Source, digest: str) -> Model:
-    """Open the same artifact in another process; CheckFailed where its name stands for another one by now."""
+    """Open the same artifact in another process. CheckFailed where its name stands for another one by now."""
     model = Model(Opened(**vars(source), loaded=source.predictor()))
     if model.digest != digest:
         raise CheckFailed(f"{source.name} is no longer the artifact {digest[:12]}, but {model.digest[:12]}")

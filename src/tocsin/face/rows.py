@@ -1,7 +1,7 @@
-"""Rows as people hold them (dicts, a frame of polars or pandas), read as a model's samples.
+"""Dicts, or a frame of polars or pandas, read as a model's samples.
 
-They are read as the server reads the body of a request: strictly, so that a number written as text, an unknown field
-or a missing one is refused here too. No frame library is imported: only one that is loaded can have made a frame.
+They are read as strictly as the server reads a request. A number that is written as text is refused, and so is an
+unknown or a missing field. No frame library is imported, because a frame comes only from one that is loaded.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -21,7 +21,7 @@ from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.types import Sample, field_names
 
 BLOCK = 512
-"""Rows that are read and validated at once, so that a frame of any length takes bounded memory beside itself."""
+"""Rows that are read and validated at once, so that a long frame takes little memory beside its own."""
 SHOWN = 60
 """Characters of a wrong value that an error shows."""
 LISTED = 5
@@ -33,14 +33,11 @@ def read_samples(rows: object, schema: Schema) -> Iterator[list[Sample]]:
     """Yield the samples of all rows, a block at a time.
 
     `rows` are dicts, or one frame whose columns are the fields. InputError names the row, counted from 0, and the
-    field; or the column that a frame lacks or has too many.
+    field. It names the column that a frame lacks, or has and should not.
     """
     records, start = _records(rows, schema), 0
     while block := list(islice(records, BLOCK)):
-        try:
-            yield _read(_many(schema.sample), block)
-        except (ValueError, TypeError, RecursionError):
-            _refuse(block, start, schema)
+        yield _read_block(block, start, schema)
         start += len(block)
 
 
@@ -74,7 +71,7 @@ def _records(rows: Any, schema: Schema) -> Iterator[Any]:
 
 
 def _pandas_records(frame: Any) -> Iterator[dict[str, Any]]:
-    """Yield a dict a row; what pandas writes for missing (NaN, NaT, NA) is None."""
+    """Yield a dict a row. NaN, NaT and NA become None, because pandas writes them for a missing value."""
     for start in range(0, len(frame), BLOCK):
         part = frame.iloc[start : start + BLOCK]
         yield from part.astype(object).where(part.notna(), None).to_dict("records")
@@ -109,6 +106,14 @@ def _many(sample: type[Sample]) -> TypeAdapter[list[Sample]]:
     return TypeAdapter(list[sample])  # type: ignore[valid-type]
 
 
+def _read_block(block: list[Any], start: int, schema: Schema) -> list[Sample]:
+    try:
+        found: list[Sample] = _read(_many(schema.sample), block)
+    except (ValueError, TypeError, RecursionError):
+        _refuse(block, start, schema)
+    return found
+
+
 def _read(reader: TypeAdapter[Any], value: object) -> Any:
     return reader.validate_json(_json(value), strict=True)
 
@@ -126,7 +131,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"{_shorten(value)} is no number, text or list")
 
 
-def _refuse(block: Sequence[object], start: int, schema: Schema) -> None:
+def _refuse(block: Sequence[object], start: int, schema: Schema) -> NoReturn:
     """Raise InputError for the first row of a block that cannot be read."""
     reader: TypeAdapter[Sample] = TypeAdapter(schema.sample)
     for place, row in enumerate(block, start):
@@ -141,7 +146,7 @@ def _refuse(block: Sequence[object], start: int, schema: Schema) -> None:
 
 
 def _explain(faults: Sequence[ErrorDetails], schema: Schema) -> str:
-    """Say the first fault; an unknown field goes first, as it is often what another one is missing for."""
+    """Say the first fault. An unknown field goes first, because it is often a missing one that was misspelled."""
     first, *more = sorted(faults, key=lambda fault: fault["type"] != "extra_forbidden")
     where = ".".join(map(str, first["loc"]))
     others = f" (and {len(more)} more)" if more else ""

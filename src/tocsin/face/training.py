@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tocsin.workflows.training.train import TrainResult
 
 Settings = Mapping[str, Any] | Sequence[str]
-"""What stands over a recipe: dotted key -> value, or `key=value` as `--set` takes it."""
+"""Values that replace those of a recipe: dotted key -> value, or `key=value` as `--set` takes it."""
 
 
 def _quiet(_message: str) -> None: ...
@@ -33,9 +33,9 @@ def make_data(detector: str, folder: str | Path, seed: int = 42) -> Path:
 def audit_data(
     recipe: str | Path | Mapping[str, Any], sets: Settings = (), *, tell: Callable[[str], None] = _quiet
 ) -> "AuditReport":
-    """Check the rows of a recipe before any training; `audit.json` and `audit.html` go into the recipe's folder.
+    """Check the rows of a recipe before any training, and write `audit.json` and `audit.html` into its folder.
 
-    `failed` is how many errors were found. `recipe` and `sets` are as in `train`.
+    `failed` of the answer is the number of errors. `recipe` and `sets` are as in `train`.
 
     >>> import tocsin
     >>> report = tocsin.audit_data("tiny.yaml", {"data.limit": 1000, "name": "audited"})
@@ -57,12 +57,13 @@ def train(
     tell: Callable[[str], None] = _quiet,
     **options: Any,
 ) -> "TrainResult":
-    """Split, fit every stage, prove on the test rows beside the baselines, and seal: a run for each fold and seed.
+    """Split, fit every stage, prove on the test rows beside the baselines, and seal, for each fold and seed.
 
-    `recipe` is a YAML file or what one holds; only `detector` and what differs from its default is needed. `sets`
-    stand over it, as `--set` does; `seeds` and `output` are short for two of them. `tell` hears what goes on, such
-    as `print`. `options` are those of `TrainOptions`: resume, force, variants, key.
-    InputError names each wrong key, and refuses a folder that holds another run before anything is written.
+    `recipe` is a YAML file, or a mapping with the same keys. It needs only `detector` and the keys that differ from
+    that detector's default. `sets` replace values of it, as `--set` does; `seeds` and `output` are short for two of
+    them. `tell` is called with a line for each step; `print` will do. `options` are the fields of `TrainOptions`:
+    resume, force, variants, key.
+    InputError names each wrong key. It refuses a folder that holds another run before anything is written.
 
     >>> import tocsin
     >>> result = tocsin.train("tiny.yaml", seeds=[1, 2], resume=True)
@@ -84,7 +85,7 @@ def train(
 
 
 def settings(sets: Settings) -> list[str]:
-    """Return `key=value` for each; JSON is YAML, so that a value is read back as it is.
+    """Return `key=value` for each. The value is JSON, which is YAML too, so that it is read back as it is.
 
     >>> settings({"model.width": 64, "data.train": ["a.csv"]})
     ['model.width=64', 'data.train=["a.csv"]']
