@@ -194,7 +194,7 @@ def test_a_field_that_is_a_sequence_takes_a_list(monkeypatch: pytest.MonkeyPatch
         nodes: tuple[int, ...]
         name: str = ""
 
-    from tocsin.core.detector import Schema
+    from tocsin.core.schema import Schema
 
     schema = Schema("graph", Graph, {})
     forms: list[Any] = [[{"nodes": [1, 2]}], [{"nodes": np.array([1, 2])}], pl.DataFrame({"nodes": [[1, 2]]})]

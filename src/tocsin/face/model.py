@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from tocsin.artifact.manifest import Manifest
-from tocsin.core.detector import Calibration
+from tocsin.core.encoder import Calibration
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.types import Sample, Verdict, field_names
 from tocsin.face.rows import names_of, read_samples
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tocsin.face.estimator import SealedClassifier
     from tocsin.metrics.evaluation import EvaluationReport
-    from tocsin.workflows.using.findings import Finding
+    from tocsin.workflows.using.scanned import Scanned
 
     Rows: TypeAlias = Iterable[Mapping[str, Any]] | pl.DataFrame | pd.DataFrame
 
@@ -131,7 +131,7 @@ class Model:
         >>> 0 < model.calibration.threshold < 1
         True
         """
-        return self.manifest.calibration
+        return self.manifest.calibrated
 
     @property
     def examples(self) -> list[dict[str, Any]]:
@@ -196,14 +196,14 @@ class Model:
         blocks = read_samples(rows, self._predictor.schema)
         return [verdict for block in blocks for verdict in self._predictor.predict(block, explain)]
 
-    def scan(self, files: str | Path | Iterable[str | Path], explain: int = 0) -> "Iterator[Finding]":
-        """Yield a finding for each thing in raw files, such as each message of a mailbox for `phishing`.
+    def scan(self, files: str | Path | Iterable[str | Path], explain: int = 0) -> "Iterator[Scanned]":
+        """Yield what was found for each thing in raw files, such as each message of a mailbox for `phishing`.
 
-        A message that cannot be read is a finding with a reason and no verdict. Only findings that are positive or
-        go to a person get `explain` reasons. InputError where the detector reads no raw files.
+        A message that cannot be read has a reason and no verdict. Only what is positive or is to
+        go to a person, gets `explain` reasons. InputError where the detector reads no raw files.
 
-            for finding in tocsin.open("phishing@champion").scan("inbox.mbox", explain=3):
-                print(finding.target.name, finding.verdict.label if finding.verdict else finding.reason)
+            for found in tocsin.open("phishing@champion").scan("inbox.mbox", explain=3):
+                print(found.name, found.verdict.label if found.verdict else found.reason)
 
         >>> import tocsin
         >>> tocsin.open("runs/tiny/seed_1/artifact").scan("flows.pcap")
@@ -214,7 +214,7 @@ class Model:
 
         run = Scan(self.source, names_of(files), explain)
         _ = run.reader  # refuses now, and not when the first finding is asked for
-        return run.findings()
+        return run.results()
 
     def estimator(self, classes: tuple[Any, Any] | None = None) -> "SealedClassifier":
         """Return the model as a classifier of scikit-learn that is fitted already.

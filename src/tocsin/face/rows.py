@@ -16,8 +16,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from tocsin.core.detector import Schema
 from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.schema import Schema
 from tocsin.core.types import Sample, field_names
 
 BLOCK = 512
