@@ -30,6 +30,7 @@ from tocsin.detectors.phishing.mail import parse_mail, to_sample
 from tocsin.detectors.phishing.mailbox import MOST_HIDDEN, read_mail, target
 from tocsin.serve.app import create_app
 from tocsin.serve.predictor import Predictor
+from tocsin.serve.service import Offer
 from tocsin.workflows.using import scan as scanning
 from tocsin.workflows.using.scan import Scan
 from tocsin.workflows.using.scanned import Scanned
@@ -168,7 +169,7 @@ def test_the_probability_is_that_of_the_route(mails: Path) -> None:
     raws = {"phish": PHISH, "ham": HAM, "doubt": DOUBT}
     samples = [to_sample(parse_mail(raw)) for raw in raws.values()]
     body = [{k: v for k, v in sample.items() if k != "sender_domain"} for sample in samples]
-    verdicts = post(body, "/v1/mailtoy/predict", create_app([artifact()], quiet())).json()["verdicts"]
+    verdicts = post(body, "/v1/mailtoy/predict", create_app([Offer(artifact())], quiet())).json()["verdicts"]
     served = {name: verdict["probability"] for name, verdict in zip(raws, verdicts, strict=True)}
     targets = json.loads(scan(mails, "--json").stdout)["targets"]
     assert {Path(t["target"]).stem: t["verdict"]["probability"] for t in targets} == served

@@ -9,12 +9,15 @@ import pytest
 from end_to_end.server import serving
 from tocsin.artifact.open import open_artifact
 from tocsin.core.baseline import Inputs
+from tocsin.core.encoder import Asked
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.heads import probability
 from tocsin.core.recipes import with_overrides
 from tocsin.core.types import tabulate
 from tocsin.detectors.intrusion.demo import make
 from tocsin.metrics.evaluation import EvaluationReport
+from tocsin.monitor.heads import Answers
+from tocsin.monitor.profile import PROFILE, Observed, parse_profile, profile
 from tocsin.serve.predictor import Predictor
 from tocsin.workflows.training.ladder import check_ladder, fit_ladder
 from tocsin.workflows.training.members import Job, Member, encode_parts, fit_member
@@ -116,6 +119,22 @@ def test_the_reported_scores_are_those_of_the_sealed_file(
     primary = evaluation.models[evaluation.primary]
     assert flagged.sum() == primary.confusion.true_positives + primary.confusion.false_positives
     assert ((flagged) & (test.label == 1)).sum() == primary.confusion.true_positives
+
+
+def test_who_serves_sees_the_rows_as_the_profile_does(predictor: Predictor, run: Run) -> None:
+    sealed = parse_profile(predictor.artifact.files[PROFILE])
+    valid, encoder = run.network.parts.valid, predictor.encoder
+    asked = Asked(valid.columns, encoder.encode(valid.columns), predictor.heads)
+    answers = Answers(predictor.outputs(valid.columns), asked, predictor.artifact.manifest.calibration)
+    seen = profile(Observed(answers, encoder.watch(asked.arrays), valid.facets))
+    assert (seen.rows, seen.columns, seen.arrays) == (sealed.rows, sealed.columns, sealed.arrays)
+    assert seen.reference.watched == sealed.reference.watched
+    assert seen.reference.columns == sealed.reference.columns
+    assert seen.heads.keys() == sealed.heads.keys() == {head.name for head in predictor.heads}
+    assert seen.heads["logit"].above == sealed.heads["logit"].above > 0
+    assert seen.heads["logit"].quantiles == pytest.approx(sealed.heads["logit"].quantiles, abs=1e-6)
+    assert seen.reference.scores["logit"] == pytest.approx(sealed.reference.scores["logit"], abs=1e-6)
+    assert len(set(sealed.reference.scores["logit"])) > 100
 
 
 def test_a_baseline_names_no_kind_and_the_average_does(predictor: Predictor, shipped: Member) -> None:

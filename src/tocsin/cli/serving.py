@@ -94,7 +94,10 @@ def verify(
 
 @serving.command()
 def serve(
-    artifacts: Annotated[list[str], typer.Argument(help="artifact folders, or detector@alias in --store")],
+    artifacts: Annotated[
+        list[str],
+        typer.Argument(help="artifact folders, or detector@alias in --store: champion and challenger too"),
+    ],
     host: Annotated[str | None, typer.Option(help="address to listen on [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="port; 0 picks a free one [8000]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="server processes [1]")] = None,

@@ -2,6 +2,8 @@
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
@@ -26,6 +28,17 @@ def load_detector(name: str) -> Detector:
     found = getattr(import_module(module), "DETECTOR", None)
     if not isinstance(found, Detector) or found.name != name:
         raise InputError(f"{module} must define DETECTOR = Detector(name={name!r}, ...)")
+    return found
+
+
+def verb_modules() -> dict[str, str]:
+    """Return detector -> its module of verbs, for those that have a `verbs.py`; no detector is imported."""
+    found = {}
+    for name, module in _modules().items():
+        spec = find_spec(module)
+        folders = (spec.submodule_search_locations if spec else None) or ()
+        if any(Path(folder, "verbs.py").is_file() for folder in folders):
+            found[name] = f"{module}.verbs"
     return found
 
 

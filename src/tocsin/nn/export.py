@@ -147,7 +147,7 @@ def quantize(exported: bytes, rows_to_calibrate: Arrays) -> bytes:
         quantize_static(
             proto,
             path,
-            _Calibration(exported, rows_to_calibrate),
+            _CalibrationRows(exported, rows_to_calibrate),
             op_types_to_quantize=["MatMul", "Gemm"],
             weight_type=QuantType.QInt8,
             per_channel=True,
@@ -156,7 +156,7 @@ def quantize(exported: bytes, rows_to_calibrate: Arrays) -> bytes:
         return _seal(onnx.load_from_string(path.read_bytes()))
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
     """Rows in chunks, for the quantiser to watch the activations on."""
 
     def __init__(self, exported: bytes, arrays: Arrays) -> None:
