@@ -143,6 +143,20 @@ def test_hiding_a_part_changes_the_arrays(encoder: Encoder, columns: Columns) ->
     assert changed > len(hidden) // 2
 
 
+def test_what_is_watched_is_one_number_a_row(encoder: Encoder, columns: Columns) -> None:
+    arrays = encoder.encode(columns)
+    together = encoder.watch(arrays)
+    assert together
+    for values in together.values():
+        assert values.dtype == np.float64
+        assert values.shape == (rows(columns),)
+        assert np.isfinite(values).all()
+    assert any(len(set(values.tolist())) > 1 for values in together.values())
+    for i in range(0, rows(columns), 29):
+        index = np.array([i])
+        assert equal(dict(encoder.watch(take(arrays, index))), dict(take(together, index)))
+
+
 def test_decoding_follows_the_threshold(detector: Detector) -> None:
     kind = detector.kind
     assert isinstance(kind, Decision)

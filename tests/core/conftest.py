@@ -1,5 +1,6 @@
 """A tiny detector, installed the way a package of somebody else's is: found by its entry point alone."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,4 +79,4 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     install(folder, "tiny", "tiny_detector", MODULE, "tiny_detector")
     monkeypatch.syspath_prepend(folder)
     yield load_detector("tiny")
-    monkeypatch.delitem(__import__("sys").modules, "tiny_detector")
+    del sys.modules["tiny_detector"]  # not by monkeypatch, which would put it back

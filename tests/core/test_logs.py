@@ -164,6 +164,34 @@ def test_exceptions_are_told_without_the_values_of_variables(lines):
         assert "raw input" not in json.dumps(line)
 
 
+def test_an_error_may_be_told_without_its_text(tmp_path: Path):
+    """The control is the last line: told with its text, the text is there."""
+    told = []
+    for error_texts in (False, True):
+        configure(file=tmp_path / "log", error_texts=error_texts)
+        try:
+            raise ValueError("raw input")
+        except ValueError as error:
+            structlog.get_logger("t").exception("failed")
+            logging.getLogger("library").exception("failed too")
+            logging.getLogger("library").error("failed late", exc_info=error)
+        told.append([json.loads(line) for line in (tmp_path / "log").read_text().splitlines()])
+        (tmp_path / "log").write_text("")
+    short, long = told
+    assert [line["error"] for line in short] == ["ValueError"] * 3
+    assert {line["where"].rpartition("/")[2].partition(":")[0] for line in short} == {Path(__file__).name}
+    assert "raw input" not in json.dumps(short)
+    assert [line["exception"][-1] for line in long] == ["ValueError: raw input"] * 3
+
+
+def test_what_the_program_says_of_itself_is_left(lines):
+    logging.getLogger("library").info(
+        "listening", extra={"own_address": "http://127.0.0.1:8000", "peer": "127.0.0.1"}
+    )
+    (line,) = lines()
+    assert (line["own_address"], line["peer"]) == ("http://127.0.0.1:8000", "[ip]")
+
+
 def test_warnings_and_libraries_speak_json_too(lines):
     with warnings.catch_warnings():
         warnings.simplefilter("always")

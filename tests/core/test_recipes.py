@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.core.errors import InputError
+from tocsin.core.plugins import load_detector
 from tocsin.core.recipe import Recipe
 from tocsin.core.recipe_keys import flatten, holds, merge, nest
 from tocsin.core.recipes import (
@@ -171,6 +172,39 @@ def test_the_overlays_are_those_that_the_recipe_promises():
             ["my.yaml:2: variants.a: detector: a variant shares this"],
         ),
         (
+            "detector: tiny\nevaluation:\n  baselines: [stump, ligthgbm]",
+            [
+                "my.yaml:3: evaluation.baselines.1: 'ligthgbm' is no baseline of tiny; did you mean 'lightgbm'?"
+            ],
+        ),
+        (
+            "detector: tiny\nevaluation: {baselines: [ngrams]}",
+            ["my.yaml:2: evaluation.baselines.0: 'ngrams' is"],
+        ),
+        (
+            "detector: tiny\nexport: {ship: logistics}",
+            ["my.yaml:2: export.ship: 'logistics' is nothing that can be shipped; did you mean 'logistic'?"],
+        ),
+        (
+            "detector: tiny\nexport: {ship: stump}",
+            ["my.yaml:2: export.ship: 'stump' is nothing that can be shipped (there are: model, average, "],
+        ),
+        (
+            "detector: tiny\nexport:\n  ship: average\n  weights:\n    model: 1\n    logistik: 1",
+            [
+                "my.yaml:6: export.weights.logistik: 'logistik' is nothing that can be averaged;"
+                " did you mean 'logistic'?"
+            ],
+        ),
+        (
+            "detector: tiny\nvariants: {a: {export.ship: oak}}",
+            ["my.yaml:2: variants.a: export.ship: 'oak' is nothing that can be shipped"],
+        ),
+        (
+            "detector: tiny\nevaluation: {baselines: [oak]}\nexport: {ship: oak}",
+            ["my.yaml:2: evaluation.baselines.0: 'oak' is", "my.yaml:3: export.ship: 'oak' is"],
+        ),
+        (
             "detector: tiny\nsplit: {test: 2}\nexport:\n  golden: 1",
             ["my.yaml:2: split.test: 2 is not below 1", "my.yaml:4: export.golden: 1 is below 4"],
         ),
@@ -199,6 +233,7 @@ def test_what_is_wrong_is_said_in_one_line_each(text: str, complaints: list[str]
         ("model.width=[", "--set model.width:1: "),
         ("stages.fitt.length=1 epoch", "--set: stages.fitt: tiny has no such stage"),
         ("model.width.x=4", "--set: model.width"),
+        ("evaluation.baselines=[oak]", "--set: evaluation.baselines.0: 'oak' is no baseline of tiny"),
         ("detector=tiny", "--set detector: the detector is chosen in the recipe's file"),
         ("compute=3", "--set: compute: 3 where keys and values should be"),
     ],
@@ -296,6 +331,32 @@ def test_the_schema_for_editors_takes_what_we_take(write, tiny):
     assert schema["properties"]["stages"]["propertyNames"] == {"enum": ["warm", "fit"]}
     assert "required" not in schema["$defs"]["DataSection"]
     assert schema["$defs"]["Config"]["properties"]["width"]["maximum"] == 64
+
+
+def test_the_schema_for_editors_lists_the_baselines_that_there_are(tiny):
+    tinys, phishings = json_schema(tiny)["$defs"], json_schema(load_detector("phishing"))["$defs"]
+    reported = [
+        s["EvaluationSection"]["properties"]["baselines"]["items"]["enum"] for s in (tinys, phishings)
+    ]
+    shipped = [s["ExportSection"]["properties"]["ship"]["enum"] for s in (tinys, phishings)]
+    weighed = [
+        s["ExportSection"]["properties"]["weights"]["anyOf"][0]["propertyNames"]["enum"]
+        for s in (tinys, phishings)
+    ]
+    assert set(reported[1]) - set(reported[0]) == {"ngrams", "rules"}
+    assert {"majority", "stump"} <= set(reported[0])
+    assert shipped[0] == ["model", "average", "lightgbm", "logistic"]
+    assert shipped[1] == ["model", "average", "ngrams", "rules", "lightgbm", "logistic"]
+    assert weighed == [[name for name in names if name != "average"] for names in shipped]
+
+
+def test_what_a_recipe_may_name_is_what_it_is_held_to(write, tiny):
+    """Each name of the schema is taken, so that editor and program cannot part."""
+    sections = json_schema(tiny)["$defs"]
+    names = sections["EvaluationSection"]["properties"]["baselines"]["items"]["enum"]
+    assert load_recipe(write(f"detector: tiny\nevaluation: {{baselines: [{', '.join(names)}]}}\n"))
+    for name in sections["ExportSection"]["properties"]["ship"]["enum"]:
+        assert load_recipe(write(f"detector: tiny\nexport: {{ship: {name}}}\n")).recipe.export.ship == name
 
 
 TREES = st.recursive(

@@ -149,3 +149,24 @@ def test_the_shape_says_what_it_is_called() -> None:
     plain, loud = FITTED.encode(columns(["hello there my friend", "HELLO THERE $$$ !!!"]))["shape"]
     for name in ("capitals", "exclamations", "currency"):
         assert loud[SHAPE.index(name)] > plain[SHAPE.index(name)]
+
+
+def test_watching_counts_what_training_did_not_see() -> None:
+    usual = "Hello, dinner at eight?"
+    strange, long = "κωδικός", " ".join(["dinner"] * 40)
+    arrays = FITTED.encode(columns([usual, strange, long, ""]))
+    found = FITTED.watch(arrays)
+    assert all(values.dtype == np.float64 and values.shape == (4,) for values in found.values())
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert found["tokens"].tolist() == arrays["length"].tolist()
+    assert found["full"].tolist() == [0, 0, 1, 0]
+    assert found["pieces"][1] > 0.9 > found["pieces"][0]
+    assert found["cues"].tolist() == arrays["cues"].sum(axis=1).tolist()
+    assert {f"shape.{name}" for name in SHAPE} < found.keys()
+
+
+def test_padding_is_no_piece() -> None:
+    narrow, wide = (encoder(tokens=size) for size in (32, 128))
+    texts = columns(TEXTS[:5])
+    pieces = [one.watch(one.encode(texts))["pieces"].tolist() for one in (narrow, wide)]
+    assert pieces[0][:2] == pieces[1][:2]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from serve.toys import (
     ATTACK,
@@ -61,7 +61,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return event
 
 
-def get(path: str, app: FastAPI | None = None, **headers: str) -> httpx.Response:
+def get(path: str, app: Starlette | None = None, **headers: str) -> httpx.Response:
     return ask(lambda client: client.get(path, headers=headers), app)
 
 
@@ -296,6 +296,26 @@ def test_a_token_opens_every_route_but_health(path: str) -> None:
 @pytest.mark.parametrize("path", [*POSTS, "/nowhere"])
 def test_without_a_token_nothing_is_answered(path: str) -> None:
     assert post(ATTACK, path, toy_app(quiet(tokens=(TOKEN,)))).status_code == 401
+
+
+@pytest.mark.parametrize(("token", "status"), [("wrong", 401), (TOKEN, 413)])
+def test_the_token_is_looked_at_before_the_body(token: str, status: int) -> None:
+    """The control: with the right token the same body is read until it is too long."""
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1000
+            yield b" " * 1000
+
+    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+        headers = JSON | {"authorization": f"Bearer {token}"}
+        return await client.post("/v1/toy/predict", content=endless(), headers=headers)
+
+    reply = ask(converse, toy_app(quiet(max_body_bytes=2048, tokens=(TOKEN,))))
+    assert (reply.status_code, reply.headers["connection"]) == (status, "close")
+    assert (taken == 0) is (status == 401)
 
 
 # Health

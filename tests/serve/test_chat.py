@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from serve.parrots import OTHER, TABLE, Client, bigrams, events, golden_answers, parrot_artifact, parrot_files
 from serve.processes import eventually, metric, serving
@@ -36,11 +36,11 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bigrams.Bigrams, name, value)
 
 
-def parrot_app(artifact: Any = None, **settings: Any) -> FastAPI:
+def parrot_app(artifact: Any = None, **settings: Any) -> Starlette:
     return create_app([Offer(artifact or parrot_artifact())], quiet(**settings))
 
 
-def post(body: object, query: str = "", app: FastAPI | None = None) -> httpx.Response:
+def post(body: object, query: str = "", app: Starlette | None = None) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"content-type": "application/json"}
     return ask(

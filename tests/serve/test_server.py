@@ -23,6 +23,7 @@ from tocsin.serve.server import _listen
 from tocsin.serve.settings import Settings
 
 IN_FLIGHT = 40
+TOKEN = "correct-horse-battery"
 MALFORMED = 300
 
 
@@ -72,10 +73,25 @@ def test_the_audit_hook_sees_what_is_forbidden(sealed: Path, tmp_path: Path) -> 
     assert {"open", "import"} <= {json.loads(line)[0] for line in report.read_text().splitlines()}
 
 
+@pytest.mark.parametrize("redacts", [True, False])
+def test_secrets_are_taken_out_of_the_log(sealed: Path, redacts: bool) -> None:
+    """Without the patterns, the control, the same log holds them; the text of an error it never holds."""
+    text = "token=swordfish for jane@mail.example"
+    with serving(sealed, mutter=text, redacts=redacts) as server:
+        assert server.end() == 0
+    said = [line for line in server.log if line["event"].startswith("a library")]
+    assert [line["event"].partition(" says ")[0] for line in said] == ["a library", "a library failed"]
+    for secret in ("swordfish", "jane"):
+        assert (secret in json.dumps(said[0])) is not redacts
+        assert secret not in json.dumps(said[1])
+    assert said[1]["error"] == "ValueError"
+    assert any(line.get("own_address", "").startswith("http://127.0.0.1:") for line in server.log)
+
+
 def test_importing_the_package_costs_nothing() -> None:
     program = (
         "import sys; sys.modules['torch'] = None; import tocsin.serve, tocsin.serve.settings\n"
-        "assert not {'fastapi', 'onnxruntime', 'uvicorn', 'prometheus_client'} & set(sys.modules)\n"
+        "assert not {'starlette', 'onnxruntime', 'uvicorn', 'prometheus_client'} & set(sys.modules)\n"
         "import tocsin.serve.server"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
@@ -288,6 +304,32 @@ def test_a_client_can_read_that_its_body_is_too_large(sealed: Path, chunked: boo
             )
             assert connection.getresponse().status == status
             connection.close()
+
+
+def test_without_a_token_a_body_is_not_waited_for(sealed: Path) -> None:
+    """The control is the second half: with the token the server waits for what was announced."""
+    settings = {"tokens": TOKEN, "body_timeout": 1.0}
+    with serving(sealed, ready=False, settings=settings) as server:
+        eventually(lambda: server.port)
+        for token, status in (("", b"401"), (TOKEN, b"408")):
+            for length in (b"Content-Length: 500000", b"Transfer-Encoding: chunked"):
+                head = b"POST /v1/toy/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                head += f"Authorization: Bearer {token}\r\n".encode() + length + b"\r\n\r\n"
+                with socket.create_connection(("127.0.0.1", server.port), timeout=20) as link:
+                    start = time.monotonic()
+                    link.sendall(head)
+                    assert link.recv(65536).split()[1] == status
+                    assert (time.monotonic() - start < 0.9) is (status == b"401")
+
+
+@pytest.mark.parametrize("size", [10, 500_000, 5_000_000])
+def test_a_client_can_read_that_its_token_is_wrong(sealed: Path, size: int) -> None:
+    with serving(sealed, ready=False, settings={"tokens": TOKEN}) as server:
+        eventually(lambda: server.port)
+        connection = server.connect()
+        connection.request("POST", "/v1/toy/predict", b" " * size, {"content-type": "application/json"})
+        assert connection.getresponse().status == 401
+        connection.close()
 
 
 def malformed(rng: random.Random) -> bytes:

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import numpy as np
 import onnx
-from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
+from starlette.applications import Starlette
 
 import tocsin.detectors
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, Manifest, Provenance, TensorSpec
@@ -135,12 +135,12 @@ def quiet(**changes: Any) -> Settings:
     return Settings(request_log=Path("/dev/null"), **changes)
 
 
-def toy_app(settings: Settings | None = None, artifact: Artifact | None = None) -> FastAPI:
+def toy_app(settings: Settings | None = None, artifact: Artifact | None = None) -> Starlette:
     return create_app([Offer(toy_artifact() if artifact is None else artifact)], settings or quiet())
 
 
 @asynccontextmanager
-async def running(app: FastAPI, ready: bool = True) -> AsyncIterator[httpx.AsyncClient]:
+async def running(app: Starlette, ready: bool = True) -> AsyncIterator[httpx.AsyncClient]:
     """Run an application without a socket; wait until it is ready."""
     transport = httpx.ASGITransport(app=app)
     async with (
@@ -159,7 +159,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def ask(act: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], app: FastAPI | None = None) -> Any:
+def ask(act: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], app: Starlette | None = None) -> Any:
     """Run one conversation with an application and return what it returns."""
 
     async def talk() -> Any:
@@ -170,7 +170,7 @@ def ask(act: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], app: FastA
 
 
 def post(
-    body: object = None, path: str = "/v1/toy/predict", app: FastAPI | None = None, **given: Any
+    body: object = None, path: str = "/v1/toy/predict", app: Starlette | None = None, **given: Any
 ) -> httpx.Response:
     """Send one POST, a JSON value or raw bytes, and return the response."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()

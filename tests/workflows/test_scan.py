@@ -32,9 +32,11 @@ from tocsin.serve.app import create_app
 from tocsin.serve.predictor import Predictor
 from tocsin.serve.service import Offer
 from tocsin.workflows.using import scan as scanning
-from tocsin.workflows.using.findings import Finding, ecs_document, ocsf_finding
 from tocsin.workflows.using.scan import Scan
+from tocsin.workflows.using.scanned import Scanned
 from tocsin.workflows.using.stores import Source
+from tocsin.workflows.using.writers.ecs import ecs_document
+from tocsin.workflows.using.writers.ocsf import ocsf_finding
 
 PLUGINS = str(Path(__file__).parent / "plugins")
 if PLUGINS not in tocsin.detectors.__path__:
@@ -182,7 +184,7 @@ def test_a_sample_that_does_not_fit_is_refused_and_the_rest_goes_on(
 
     monkeypatch.setattr(scanning, "resolve", lambda _reference: reader)
     run = Scan(Source("x", mails), ["any"])
-    found = list(run.findings())
+    found = list(run.results())
     assert (run.targets, run.positive, run.refused) == (2, 1, 1)
     assert found[0].reason.startswith("text: ")
 
@@ -395,7 +397,7 @@ def test_ecs_documents_have_what_the_schema_requires(mails: Path) -> None:
 
 def test_a_missing_or_mistyped_field_would_be_noticed() -> None:
     verdict = Verdict(label="phishing", probability=0.9, threshold=0.5, artifact="d" * 64)
-    finding = Finding(Target(Place(where="t"), {"text": "x"}), verdict)
+    finding = Scanned(Target(Place(where="t"), {"text": "x"}), verdict)
     good, document = ocsf_finding(finding, "mailtoy"), ecs_document(finding, "mailtoy", True)
     assert (faults(good, OCSF_REQUIRED), faults(document, ECS_REQUIRED)) == ([], [])
     assert faults(good | {"time": "now", "metadata": {}}, OCSF_REQUIRED) == [
@@ -413,7 +415,7 @@ def test_a_missing_or_mistyped_field_would_be_noticed() -> None:
 def test_only_what_ocsf_takes_for_an_address_is_one(sender: str, held: bool) -> None:
     verdict = Verdict(label="phishing", probability=0.9, threshold=0.5, artifact="d" * 64)
     said = {"email": {"subject": "s", "from": {"address": [sender]}}}
-    (evidence,) = ocsf_finding(Finding(Target(Place(where="t"), {}, ecs=said), verdict), "mailtoy")[
+    (evidence,) = ocsf_finding(Scanned(Target(Place(where="t"), {}, ecs=said), verdict), "mailtoy")[
         "evidences"
     ]
     assert evidence.get("email") == ({"from": sender, "subject": "s"} if held else None)
@@ -421,5 +423,5 @@ def test_only_what_ocsf_takes_for_an_address_is_one(sender: str, held: bool) -> 
 
 def test_the_same_mail_is_the_same_finding() -> None:
     verdict = Verdict(label="phishing", probability=0.9, threshold=0.5, artifact="d" * 64)
-    uids = {Finding(Target(Place(where=name), {"text": "\ud800"}), verdict).uid for name in ("a", "a", "b")}
+    uids = {Scanned(Target(Place(where=name), {"text": "\ud800"}), verdict).uid for name in ("a", "a", "b")}
     assert len(uids) == 2

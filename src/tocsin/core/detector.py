@@ -37,6 +37,8 @@ class Target:
 class Detector:
     """One kind of model with everything that makes it different from the others.
 
+    A module `verbs.py` beside it, with `verbs = typer.Typer()`, adds verbs to the program.
+
     Example: `src/tocsin/detectors/intrusion/__init__.py` is the shortest.
     """
 
@@ -63,6 +65,9 @@ class Detector:
     scan: str | None = None
     """`module:function`: (path, or binary stream of what came by stdin) -> iterator of Target. It yields what it
     can read, whatever the bytes are, and raises InputError only where there is nothing to be read."""
+    tests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What proves it, line of the scorecard -> names: `I2` and `I3` what the names of its own tests and of its
+    end-to-end tests begin with, `D7` folders of the code that makes its features."""
 
     def schema(self, name: str) -> Schema:
         """Return the schema of a sample by its name; InputError tells the nearest."""

@@ -211,20 +211,17 @@ class EvaluationSection(Section):
         0.5, ge=0, lt=1, description="lowest recall that `tocsin ready` accepts of any slice at the threshold"
     )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind each interval")
-    baselines: tuple[
-        Literal["majority", "stump", "logistic", "lightgbm", "tfidf", "tfidf-svm", "rules", "ngrams"], ...
-    ] = Field(
-        ("majority", "stump", "logistic", "lightgbm"), description="simpler models fitted on the same split"
-    )
+    baselines: tuple[str, ...] = Field((), description="simpler models fitted on the same split")
 
 
-Averaged = Literal["model", "logistic", "lightgbm", "ngrams", "rules"]
+MODEL, AVERAGE = "model", "average"
+"""What `export.ship` may name beside a baseline; `model` is also a part of an average."""
 Weight = Annotated[float, Field(gt=0, le=100)]
 
 
-def holds_model(weights: dict[Averaged, float]) -> dict[Averaged, float]:
+def holds_model(weights: dict[str, float]) -> dict[str, float]:
     """Return weights of the model and of a baseline at least; ValueError for others."""
-    if "model" not in weights or len(weights) < 2:
+    if MODEL not in weights or len(weights) < 2:
         raise ValueError("an average is that of the model and at least one baseline")
     return weights
 
@@ -232,13 +229,10 @@ def holds_model(weights: dict[Averaged, float]) -> dict[Averaged, float]:
 class ExportSection(Section):
     """How the model leaves PyTorch."""
 
-    ship: Literal["model", "logistic", "lightgbm", "ngrams", "rules", "average"] = Field(
-        "model",
-        description="what is packaged: the model, a baseline, or its average with LightGBM (texts: and ngrams)",
-    )
-    weights: Annotated[dict[Averaged, Weight], AfterValidator(holds_model)] | None = Field(
+    ship: str = Field(MODEL, description="what is packaged: the model, a baseline, or their average")
+    weights: Annotated[dict[str, Weight], AfterValidator(holds_model)] | None = Field(
         None,
-        description="average: part -> weight, such as {model: 2, lightgbm: 1}; null is all alike",
+        description="average: part -> weight, such as {model: 2, lightgbm: 1}; null weighs the usual parts alike",
     )
     parity: float = Field(
         1e-5, gt=0, le=1e-2, description="largest difference in probability between PyTorch and ONNX"
@@ -253,7 +247,7 @@ class ExportSection(Section):
 
     @model_validator(mode="after")
     def _weighs_what_ships(self) -> Self:
-        if self.weights is not None and self.ship != "average":
+        if self.weights is not None and self.ship != AVERAGE:
             raise ValueError(f"weights are those of an average, and {self.ship} is shipped")
         return self
 

@@ -18,6 +18,7 @@ from tocsin.core.durable import json_bytes
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.plugins import load_detector
 from tocsin.core.recipe import Recipe
+from tocsin.core.recipe_baselines import check_baselines
 from tocsin.core.recipe_docs import annotate, json_schema
 from tocsin.core.recipe_keys import Origin, Tree, flatten, holds, merge, nest, validate
 from tocsin.core.yaml_text import parse_mapping, parse_value
@@ -122,7 +123,9 @@ def with_overrides(
         if not holds(tree, dotted):
             raise InputError(f"{origin}: {dotted}: there is no such key{did_you_mean(dotted, known)}")
         tree = merge(tree, nest(dotted, value))
-    return validate(type(recipe), tree, lambda _: origin)
+    changed = validate(type(recipe), tree, lambda _: origin)
+    check_baselines(changed, lambda _: origin)
+    return changed
 
 
 class _Layers:
@@ -217,6 +220,7 @@ def _resolve(detector: Detector, layers: _Layers) -> Resolved:
             where = layers.origin(f"stages.{name}")
             raise InputError(f"{where}: stages.{name}: {detector.name} has no such stage{hint}")
     recipe = validate(Recipe[detector.config], tree, layers.origin)  # type: ignore[name-defined]
+    check_baselines(recipe, layers.origin)
     for name, overrides in recipe.variants.items():
         _check_variant(recipe, overrides, f"{layers.origin(f'variants.{name}')}: variants.{name}")
     values = flatten(recipe.model_dump(mode="json"))

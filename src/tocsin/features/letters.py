@@ -2,7 +2,7 @@
 
 An n-gram counts once in a text, however often it is in it: a linear model of presence is as good as one of TF-IDF
 (docs/log.md), and a graph can add it up without sorting. Bucket numbers are computed here and, in the same steps, by
-`nn/ngrams.py` inside the shipped graph.
+`detectors/phishing/baselines/ngrams.py` inside the shipped graph.
 
 Shapes: B texts, C places for letters, G n-grams of all texts.
 """

@@ -164,6 +164,28 @@ class TabularEncoder:
             codes[:, i] = HIDDEN
             yield Place(where=name), {**arrays, "categorical": codes}
 
+    def watch(self, arrays: Arrays) -> Columns:
+        """Return numbers that tell rows unlike those of training, float64 [B] each.
+
+        Shares of a row's features: `missing`; `unknown`, of the names; `at_lowest` and `at_highest`, numbers at or
+        beyond an end of the training range. And `level` and `spread` of its scaled numbers.
+        """
+        numeric, codes = arrays["numeric"].astype(np.float64), arrays["categorical"]
+        present, first, last = arrays["state"] == 0, self.bins[:, 0], self.bins[:, -1]
+        wide = first < last  # one value in training is no end
+        absent = np.concatenate([~present, codes == MISSING], axis=1)
+        shares = {
+            "missing": absent,
+            "unknown": codes == UNKNOWN,
+            "at_lowest": present & ((numeric < first) | (wide & (numeric == first))),
+            "at_highest": present & ((numeric > last) | (wide & (numeric == last))),
+        }
+        found = {name: _share(is_so) for name, is_so in shares.items()}
+        count = max(numeric.shape[1], 1)
+        level = numeric.sum(axis=1) / count
+        square = np.square(numeric).sum(axis=1) / count
+        return found | {"level": level, "spread": np.sqrt(np.maximum(square - np.square(level), 0))}
+
     def save(self) -> Files:
         """Return `encoder.json` and `encoder.safetensors`."""
         learned = self._learned
@@ -192,6 +214,11 @@ class TabularEncoder:
         except (SafetensorError, KeyError, ValueError) as error:
             raise InputError(f"{TENSORS}: {error}") from None
         return encoder
+
+
+def _share(is_so_BF: np.ndarray) -> np.ndarray:
+    share: np.ndarray = is_so_BF.sum(axis=1) / max(is_so_BF.shape[1], 1)
+    return share
 
 
 def _frequent(column: np.ndarray, min_count: int) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from tocsin.features.tokenizer import (
     mask_of,
     open_pretrained,
     parse_tokenizer,
+    pieces_of,
     special_tokens,
     write_tokenizer,
 )
@@ -171,6 +172,23 @@ class TextEncoder:
         for row, (name, start, stop) in enumerate(spans):
             place = Place(where=name, start=start, stop=stop)
             yield place, {key: values[row : row + 1] for key, values in arrays.items()}
+
+    def watch(self, arrays: Arrays) -> Columns:
+        """Return numbers that tell messages unlike those of training, float64 [B] each, and the shape.
+
+        `tokens`, how many; `full`, 1 where no place is left: the text was cut off, or just fits; `pieces`, the share
+        of tokens that are one byte or unknown, as of words that are new; `cues`, how many kinds there are.
+        """
+        length = arrays["length"].astype(np.float64)
+        pieces = np.isin(arrays["tokens"], pieces_of(self.tokenizer))
+        inside = np.arange(pieces.shape[1]) < length[:, None]
+        shape = dict(zip(SHAPE, arrays["shape"].T.astype(np.float64), strict=True))
+        return {f"shape.{name}": values for name, values in shape.items()} | {
+            "tokens": length,
+            "full": (length >= self.options.tokens).astype(np.float64),
+            "pieces": (pieces & inside).sum(axis=1) / length,
+            "cues": arrays[CUES].sum(axis=1, dtype=np.float64),
+        }
 
     def save(self) -> Files:
         """Return the settings and the spread as one JSON file, the tokenizer as another."""

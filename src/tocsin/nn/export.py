@@ -24,7 +24,7 @@ from tocsin.core.axes import Axes, cut
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.heads import LOGIT, Head, difference
 from tocsin.core.types import Arrays, rows
-from tocsin.nn.graphs import ROWS, Free, free_axes
+from tocsin.nn.onnx_graph import ROWS, Free, free_axes
 from tocsin.nn.sessions import call, open_session
 
 OPSET = 20
@@ -147,7 +147,7 @@ def quantize(exported: bytes, rows_to_calibrate: Arrays) -> bytes:
         quantize_static(
             proto,
             path,
-            _Calibration(exported, rows_to_calibrate),
+            _CalibrationRows(exported, rows_to_calibrate),
             op_types_to_quantize=["MatMul", "Gemm"],
             weight_type=QuantType.QInt8,
             per_channel=True,
@@ -156,7 +156,7 @@ def quantize(exported: bytes, rows_to_calibrate: Arrays) -> bytes:
         return _seal(onnx.load_from_string(path.read_bytes()))
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
     """Rows in chunks, for the quantiser to watch the activations on."""
 
     def __init__(self, exported: bytes, arrays: Arrays) -> None:

@@ -5,16 +5,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import orjson
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from tocsin import __version__
 from tocsin.serve import openapi
 from tocsin.serve.lane import Lane
 from tocsin.serve.logs import RequestLog
-from tocsin.serve.middleware import EXCHANGE, Door, Gate
+from tocsin.serve.middleware import EXCHANGE, Door, Front
 from tocsin.serve.problems import problem_of
 from tocsin.serve.route import JSON
 from tocsin.serve.routes import routes_of
@@ -28,7 +27,7 @@ PULSE_SECONDS = 1.0
 
 def create_app(
     offers: Sequence[Offer], settings: Settings | None = None, telemetry: Telemetry | None = None
-) -> FastAPI:
+) -> Starlette:
     """Make the application that serves these artifacts; `app.state.tocsin` holds what its routes share.
 
     The models are loaded while it runs, and it is not ready before.
@@ -39,21 +38,14 @@ def create_app(
     telemetry = telemetry or Telemetry()
     lane = Lane(settings.threads, settings.queue, settings.heartbeat_timeout)
     state = ServerState(settings, services_of(offers), lane, telemetry)
-    app = FastAPI(
-        title="tocsin",
-        version=__version__,
-        openapi_url=None,
-        redirect_slashes=False,
-        lifespan=_lifespan(state),
-        exception_handlers={HTTPException: _refuse},
-        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
-    )
+    app = Starlette(lifespan=_lifespan(state), exception_handlers={HTTPException: _refuse})
+    app.router.redirect_slashes = False
     app.state.tocsin = state
     _add_routes(app, state)
     return app
 
 
-def _add_routes(app: FastAPI, state: ServerState) -> None:
+def _add_routes(app: Starlette, state: ServerState) -> None:
     routes = list(routes_of(state))
     for route in routes:
         app.add_route(route.path, route.endpoint, methods=[route.method])
@@ -71,7 +63,7 @@ def _add_routes(app: FastAPI, state: ServerState) -> None:
     app.add_route("/openapi.json", openapi_json)
     app.add_route("/docs", docs)
     app.add_middleware(
-        Gate,
+        Front,
         Door(
             settings=state.settings,
             telemetry=state.telemetry,
@@ -83,9 +75,9 @@ def _add_routes(app: FastAPI, state: ServerState) -> None:
     )
 
 
-def _lifespan(state: ServerState) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(state: ServerState) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_load(state)), asyncio.create_task(_pulse(state))]
         try:
             yield

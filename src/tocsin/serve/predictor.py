@@ -65,7 +65,7 @@ class Predictor:
             raise InputError(
                 f"artifact {manifest.name!r} needs the runtime {manifest.runtime!r}, which is not here"
             )
-        sliced_by = manifest.calibration.sliced_by
+        sliced_by = manifest.calibrated.sliced_by
         if sliced_by is not None and sliced_by not in schema.sample.model_fields:
             raise InputError(
                 f"artifact {manifest.name!r} has thresholds by {sliced_by!r}, which no sample has"
@@ -107,7 +107,10 @@ class Predictor:
         return list(self.predict_columns(tabulate(samples, self.schema.sample), explain))
 
     def predict_columns(self, columns: Columns, explain: int = 0) -> Iterator[Verdict]:
-        """Yield a verdict for every row of a file, a bounded block at a time; errors as in `predict`."""
+        """Yield a verdict for every row of a file, a bounded block at a time; errors as in `predict`.
+
+        Evidence that the decoder found, such as spans, stays; where it found none, parts are hidden in turn.
+        """
         for block in _blocks(columns):
             with self._timed("encode"):
                 arrays = self.encoder.encode(block)
@@ -117,10 +120,10 @@ class Predictor:
                 verdicts = self.decode(outputs, Asked(block, arrays, self.heads))
             if explain:
                 with self._timed("explain"):
-                    found = [self._explain(block, arrays, outputs, i)[:explain] for i in range(len(verdicts))]
-                verdicts = [
-                    v.model_copy(update={"evidence": e}) for v, e in zip(verdicts, found, strict=True)
-                ]
+                    verdicts = [
+                        v if v.evidence else self._explain((block, arrays, outputs), i, v, explain)
+                        for i, v in enumerate(verdicts)
+                    ]
             yield from verdicts
 
     def outputs(self, columns: Columns) -> Arrays:
@@ -144,7 +147,7 @@ class Predictor:
 
     def decode(self, outputs: Arrays, asked: Asked) -> list[Verdict]:
         """Return a verdict for every row that was asked, without evidence."""
-        calibration = self.artifact.manifest.calibration
+        calibration = self.artifact.manifest.calibrated
         if calibration.sliced_by is None:
             return self.detector.decode(outputs, asked, calibration, self.artifact.digest)
         found: dict[int, Verdict] = {}
@@ -164,11 +167,17 @@ class Predictor:
         fall = strength(outputs[name]) - strength(hidden[name])
         return [(place, float(f)) for (place, _), f in zip(parts, fall, strict=True)]
 
-    def _explain(self, columns: Columns, arrays: Arrays, outputs: Arrays, row: int) -> tuple[Evidence, ...]:
-        """Return the evidence in one row: the strongest falls and rises of the answer come first."""
-        own, asked, found = (take(part, np.array([row])) for part in (columns, arrays, outputs))
+    def _explain(
+        self, block: tuple[Columns, Arrays, Arrays], row: int, verdict: Verdict, most: int
+    ) -> Verdict:
+        """Return the verdict with its evidence: the strongest falls and rises of the answer come first.
+
+        block: columns, arrays and outputs of several rows.
+        """
+        own, asked, found = (take(part, np.array([row])) for part in block)
         falls = sorted(self.falls(own, asked, found), key=lambda fall: -abs(fall[1]))
-        return tuple(_evidence(own, place, weight) for place, weight in falls if weight)
+        evidence = tuple(_evidence(own, place, weight) for place, weight in falls if weight)
+        return verdict.model_copy(update={"evidence": evidence[:most]})
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

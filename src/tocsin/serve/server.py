@@ -15,9 +15,9 @@ from types import FrameType
 import uvicorn
 
 from tocsin.core.errors import InputError
+from tocsin.core.logs import configure
 from tocsin.serve.app import create_app
 from tocsin.serve.connection import patient
-from tocsin.serve.logs import configure_logging
 from tocsin.serve.service import Offer
 from tocsin.serve.settings import Settings
 from tocsin.serve.state import ServerState
@@ -39,10 +39,10 @@ def run(offers: Sequence[Offer], settings: Settings) -> None:
     answered, return. A second signal ends the process at once.
     InputError when the artifacts cannot stand together or the address is no good.
     """
-    configure_logging(settings.log_level)
+    configure(settings.log_level, error_texts=False)
     with _listen(settings) as listener:
         host, port = listener.getsockname()[:2]
-        log.info("listening", extra={"url": f"http://{f'[{host}]' if ':' in host else host}:{port}"})
+        log.info("listening", extra={"own_address": f"http://{f'[{host}]' if ':' in host else host}:{port}"})
         if settings.workers == 1:
             _serve(offers, settings, listener, None)
         else:

@@ -34,4 +34,9 @@ DETECTOR = Detector(
     stages=("pretrain", "finetune"),
     folder=Path(__file__).parent,
     demo="tocsin.detectors.intrusion.demo:make",
+    tests={
+        "D7": ("tocsin/features/",),
+        "I2": ("tests.nn", "tests.engine", "tests.detectors", "nn.", "engine.", "detectors."),
+        "I3": ("end_to_end",),
+    },
 )

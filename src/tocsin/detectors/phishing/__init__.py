@@ -27,5 +27,10 @@ DETECTOR = Detector(
     stages=("fit",),
     folder=Path(__file__).parent,
     demo="tocsin.detectors.phishing.demo:make",
+    tests={
+        "D7": ("tocsin/features/",),
+        "I2": ("tests.nn", "tests.engine", "tests.detectors", "nn.", "engine.", "detectors."),
+        "I3": ("end_to_end",),
+    },
     scan="tocsin.detectors.phishing.mailbox:read_mail",
 )

@@ -198,15 +198,3 @@ def _fit_stages(plan: Plan, job: Job, tell: Callable[[str], None]) -> nn.Module:
     model = plan.stages[-1].task.build()
     model.load_state_dict(warm[plan.stages[-1].name])
     return model.eval()
-
-
-def augmented_rows(stage: Stage) -> tuple[Arrays, np.ndarray] | None:
-    """Return one epoch of (arrays, labels) as an augmenting stage trains on them, or None where it does not augment.
-
-    For a baseline that is given the same help: else a comparison is about the augmentation, not about the models.
-    """
-    if getattr(stage.train, "transform", None) is None:
-        return None
-    batches = [stage.train[i] for i in range(len(stage.train))]
-    arrays = {name: np.concatenate([b.inputs[name].numpy() for b in batches]) for name in batches[0].inputs}
-    return arrays, np.concatenate([b.targets["label"].numpy() for b in batches])

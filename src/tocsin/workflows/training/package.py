@@ -19,7 +19,7 @@ from tocsin.artifact.seal import seal
 from tocsin.audit.patterns import name_private
 from tocsin.core.axes import each_row
 from tocsin.core.durable import json_bytes
-from tocsin.core.encoder import Calibration
+from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.errors import CheckFailed
 from tocsin.core.heads import axes_of
 from tocsin.core.kinds import Decision
@@ -28,7 +28,8 @@ from tocsin.core.schema import Schema
 from tocsin.core.types import Columns, Files, tabulate, take, untabulate
 from tocsin.data.dataset import Dataset
 from tocsin.metrics.evaluation import EvaluationReport
-from tocsin.monitor.profile import profile
+from tocsin.monitor.heads import Answers
+from tocsin.monitor.profile import PROFILE, Observed, dump_profile, profile
 from tocsin.nn.sessions import open_session, score
 from tocsin.workflows.readiness.scoring import score_unsealed
 from tocsin.workflows.training.members import Member
@@ -58,7 +59,7 @@ def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key:
             f"only flagging nothing keeps the false-positive rate at {rate}; nothing was packaged"
         )
     manifest = _manifest(member, prepared, proof)
-    files = _files(member, proof)
+    files = _files(member, proof, manifest.calibrated)
     card = write_card(manifest, proof.evaluation.model_dump(mode="json"), _readme(prepared))
     files |= {"card.md": card.encode(), "bom.cdx.json": write_bom(manifest, files)}
     files |= _readiness_files(manifest, files, prepared.schema, compared, is_signed=key is not None)
@@ -100,21 +101,26 @@ def _readiness_files(
     }
 
 
-def _files(member: Member, proof: Proof) -> Files:
+def _files(member: Member, proof: Proof, calibration: Calibration) -> Files:
     state = {} if member.model is None else member.model.state_dict()
     weights = {name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in state.items()}
-    valid = member.parts.valid
-    reference = profile(valid.columns, member.probability(member.valid))
     own = {
         ONNX: member.onnx,
         RECIPE: dump_recipe(member.job.recipe).encode(),
         GOLDEN: golden(member, member.job.recipe.export.golden),
-        "profile.json": json_bytes(reference),
+        PROFILE: dump_profile(profile(observe(member, calibration))),
         "evaluation.json": json_bytes(proof.evaluation),
         "audit.json": json_bytes(proof.audit),
     }
     own |= {WEIGHTS: save_safetensors(weights)} if weights else {}
     return own | {ENCODER + name: content for name, content in member.parts.encoder.save().items()}
+
+
+def observe(member: Member, calibration: Calibration) -> Observed:
+    """Return the validation rows as the model saw and answered them."""
+    valid = member.parts.valid
+    answers = Answers(member.valid, Asked(valid.columns, valid.arrays, member.heads), calibration)
+    return Observed(answers, member.parts.encoder.watch(valid.arrays), valid.facets)
 
 
 def golden(member: Member, count: int) -> bytes:

@@ -22,13 +22,13 @@ from tocsin.metrics.thresholds import check_negatives
 from tocsin.workflows.judging.answers import sealed_report
 from tocsin.workflows.pages.report import write_report
 from tocsin.workflows.training.audit import audit_fold
-from tocsin.workflows.training.ladder import Ladder, fit_ladder, score_all
+from tocsin.workflows.training.ladder import check_ladder, fit_ladder, score_all
 from tocsin.workflows.training.members import Job, Member, Parts, encode_parts, fit_member
 from tocsin.workflows.training.package import Proof, package
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.training.provenance import make_origin, make_provenance
 from tocsin.workflows.training.seeds import SeedRun, write_scores, write_seed_summary
-from tocsin.workflows.training.shipping import MODEL, check_shippable, choose_shipped
+from tocsin.workflows.training.shipping import Ladder, choose_shipped
 from tocsin.workflows.training.summary import average_folds, summarise
 from tocsin.workflows.training.trackers import log_results, tracked
 
@@ -146,11 +146,10 @@ def _run(prepared: Prepared, fold: Fold, job: Job, options: TrainOptions, tell: 
     write_json(job.folder / "audit.json", findings)
     write_json(job.folder / "split.json", {"fingerprint": fold.fingerprint, "facts": fold.facts})
     parts = encode_parts(prepared, fold, job.recipe)
-    if job.recipe.export.ship != MODEL:
-        check_shippable(job.recipe, parts.encoder, parts.train.arrays)
+    check_ladder(job.recipe, parts)
     members = fit_members(prepared, fold, parts, job, options.variants, tell)
     ladder = fit_ladder(members[job.name], tell)
-    shipped = choose_shipped(members[job.name], ladder.shippable, tell)
+    shipped = choose_shipped(members[job.name], ladder, tell)
     members, job = {**members, shipped.job.name: shipped}, replace(job, name=shipped.job.name)
     evaluation = judge_members(prepared, fold, members, job, ladder)
     write_json(job.folder / "evaluation.json", evaluation)

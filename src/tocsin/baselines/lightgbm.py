@@ -1,24 +1,81 @@
-"""A LightGBM model as one ONNX node: its own dump in, the same answers out. No torch here.
+"""Boosted trees on flat features: LightGBM, and its own dump as one ONNX node that gives the same answers.
 
 Splits and leaves stay float64, as LightGBM keeps them.
 Source: onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html, version 5; LightGBM 4 `include/LightGBM/tree.h`,
 NumericalDecision and CategoricalDecision.
+
+Shapes: N rows, F features.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
 
+from tocsin.core.baseline import Baseline, Examples, Inputs, Nodes, Rung
 from tocsin.core.errors import InputError
-from tocsin.nn.graphs import ML, Graph
+
+MOST_TREES, TREES_UNSTOPPED, PATIENCE = 1000, 200, 50
+THREADS = 1
 
 Split = Mapping[str, Any]
+DOMAIN = "ai.onnx.ml"
 AT_MOST, MEMBER = 0, 6
 """Modes of a node: the feature is at most a number, or it is one of several."""
 SUM, NONE = 1, 0
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """A LightGBM booster, and how many of its trees count."""
+
+    booster: Any
+    trees: int
+    description: str
+
+    def predict(self, inputs: Inputs) -> np.ndarray:
+        """Return the probability of a positive, float64 [N]."""
+        found = self.booster.predict(inputs.flat[0], num_iteration=self.trees, num_threads=THREADS)
+        return np.asarray(found, dtype=np.float64)
+
+
+def fit(train: Examples, valid: Examples, seed: int) -> Boosted:
+    """Fit on training rows; validation rows that hold both classes choose how many trees count."""
+    import lightgbm
+
+    (matrix, _, categorical), held_out = train.flat, valid.flat[0]
+    codes = np.flatnonzero(categorical).tolist()
+    data = lightgbm.Dataset(matrix, train.label, categorical_feature=codes, free_raw_data=False)
+    stops = len(np.unique(valid.label)) == 2
+    booster = lightgbm.train(
+        _settings(seed),
+        data,
+        num_boost_round=MOST_TREES if stops else TREES_UNSTOPPED,
+        valid_sets=[data.create_valid(held_out, valid.label)] if stops else None,
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)] if stops else None,
+    )
+    trees = booster.best_iteration if stops else booster.num_trees()
+    how = "stopped on validation loss" if stops else "validation holds one class only: no early stopping"
+    return Boosted(
+        booster, trees, f"{trees} trees of 31 leaves, learning rate 0.05, categorical codes, {how}"
+    )
+
+
+def _settings(seed: int) -> dict[str, Any]:
+    return {
+        "objective": "binary",
+        "metric": "binary_logloss",
+        "learning_rate": 0.05,
+        "num_leaves": 31,
+        "min_data_in_leaf": 20,
+        "feature_fraction": 0.9,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": THREADS,
+        "seed": seed,
+        "verbosity": -1,
+    }
 
 
 @dataclass
@@ -73,14 +130,19 @@ def _goes_left(tree: Split) -> bool:
     return bool(tree["default_left"]) if tree["missing_type"] == "NaN" else tree["threshold"] >= 0
 
 
-def add_trees(graph: Graph, matrix: str, dump: Mapping[str, Any]) -> str:
-    """Add the raw score of `Booster.dump_model()` and return the float64 logit [B].
+def add_boosted(graph: Nodes, model: Boosted) -> str:
+    """Add the model and return its float64 logit [N]."""
+    return add_trees(graph, model.booster.dump_model(num_iteration=model.trees))
 
-    matrix: name of the float64 matrix [B, F]. InputError where the model is not a binary classifier.
+
+def add_trees(graph: Nodes, dump: Mapping[str, Any]) -> str:
+    """Add the raw score of `Booster.dump_model()` over the flat features and return the float64 logit [N].
+
+    InputError where the model is not a binary classifier.
     """
     if not str(dump["objective"]).startswith("binary") or dump.get("average_output"):
         raise InputError(f"only a boosted binary LightGBM model can be exported, not {dump['objective']}")
-    scale = _sigmoid(str(dump["objective"]))
+    matrix, scale = graph.matrix, _sigmoid(str(dump["objective"]))
     trees = [found["tree_structure"] for found in dump["tree_info"]]
     constant = sum(tree["leaf_value"] for tree in trees if "split_index" not in tree)
     ensemble = _Ensemble()
@@ -89,7 +151,7 @@ def add_trees(graph: Graph, matrix: str, dump: Mapping[str, Any]) -> str:
             ensemble.add_tree(tree)
     if not ensemble.roots:
         return _constant(graph, matrix, constant * scale)
-    summed = graph.add("TreeEnsemble", [matrix], domain=ML, **_attributes(ensemble))
+    summed = graph.add("TreeEnsemble", [matrix], _attributes(ensemble), DOMAIN)
     flat = graph.add("Squeeze", [summed, graph.hold(np.array([1], dtype=np.int64))])
     moved = graph.add("Add", [flat, graph.hold(np.array(constant, dtype=np.float64))])
     return graph.add("Mul", [moved, graph.hold(np.array(scale, dtype=np.float64))])
@@ -101,10 +163,10 @@ def _sigmoid(objective: str) -> float:
     return float(found[0]) if found else 1.0
 
 
-def _constant(graph: Graph, matrix: str, value: float) -> str:
+def _constant(graph: Nodes, matrix: str, value: float) -> str:
     """Return the same logit for every row, where no tree splits."""
-    first = graph.add("Gather", [matrix, graph.hold(np.array(0, dtype=np.int64))], axis=1)
-    nothing = graph.add("ConstantOfShape", [graph.add("Shape", [first])], value=_tensor([0.0]))
+    first = graph.add("Gather", [matrix, graph.hold(np.array(0, dtype=np.int64))], {"axis": 1})
+    nothing = graph.add("ConstantOfShape", [graph.add("Shape", [first])], {"value": np.zeros(1)})
     return graph.add("Add", [nothing, graph.hold(np.array(value, dtype=np.float64))])
 
 
@@ -116,17 +178,17 @@ def _attributes(ensemble: _Ensemble) -> dict[str, Any]:
         "nodes_trueleafs": [is_leaf for _, is_leaf in ensemble.below],
         "nodes_falsenodeids": [place for place, _ in ensemble.beyond],
         "nodes_falseleafs": [is_leaf for _, is_leaf in ensemble.beyond],
-        "nodes_modes": numpy_helper.from_array(np.array(ensemble.modes, dtype=np.uint8)),
-        "nodes_splits": _tensor(ensemble.splits),
+        "nodes_modes": np.array(ensemble.modes, dtype=np.uint8),
+        "nodes_splits": np.array(ensemble.splits, dtype=np.float64),
         "leaf_targetids": [0] * len(ensemble.leaves),
-        "leaf_weights": _tensor(ensemble.leaves),
+        "leaf_weights": np.array(ensemble.leaves, dtype=np.float64),
         "tree_roots": ensemble.roots,
         "n_targets": 1,
         "aggregate_function": SUM,
         "post_transform": NONE,
     }
-    return found | ({"membership_values": _tensor(ensemble.members)} if ensemble.members else {})
+    members = np.array(ensemble.members, dtype=np.float64)
+    return found | ({"membership_values": members} if ensemble.members else {})
 
 
-def _tensor(values: Sequence[float]) -> Any:
-    return numpy_helper.from_array(np.array(values, dtype=np.float64))
+BASELINE = Baseline(reads="flat", fit=fit, graph=add_boosted, rung=Rung.TREES, averaged=True)

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from tocsin.audit.rules import fit_rules
+from baselines.made import arrays_only, labelled
+from tocsin.core.baseline import Examples, fit_baseline
 from tocsin.core.errors import InputError
+from tocsin.core.plugins import load_baseline
+from tocsin.detectors.phishing.baselines.rules import RuleModel, add_rules
 from tocsin.features.cues import CUES, WORDS, mark_cues
 from tocsin.features.folding import fold
-from tocsin.nn.graphs import Graph, build_model
-from tocsin.nn.rules import add_rules
+from tocsin.nn.onnx_graph import Graph, build_model
 from tocsin.nn.sessions import open_session
 
 SHOWN = [
@@ -37,34 +39,42 @@ def test_every_word_is_one_that_folding_leaves() -> None:
         assert [word for word in WORDS[kind] if fold(word) != word.strip()] == [], kind
 
 
-def made(rows: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def made(rows: int, seed: int) -> Examples:
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 2, rows)
-    return {CUES: (rng.random((rows, len(WORDS))) < 0.2 + 0.4 * label[:, None]).astype(np.int32)}, label
+    cues = (rng.random((rows, len(WORDS))) < 0.2 + 0.4 * label[:, None]).astype(np.int32)
+    return labelled(arrays_only({CUES: cues}), label)
+
+
+def fit_rules(rows: Examples) -> RuleModel:
+    return fit_baseline("rules", load_baseline("phishing", "rules"), rows, rows, 0).model
 
 
 def test_more_kinds_never_mean_less_and_the_graph_answers_as_the_model() -> None:
-    arrays, label = made(2000, 0)
-    model = fit_rules((arrays, label), (arrays, label), 0)
+    rows = made(2000, 0)
+    model = fit_rules(rows)
     assert (np.diff(model.table) >= 0).all()
     assert np.isfinite(model.table).all()
     graph = Graph("rules")
-    onnx = build_model(graph, arrays, add_rules(graph, CUES, model.table))
+    onnx = build_model(graph, rows.arrays, add_rules(graph, model))
     for size in (0, 1, 2000):
-        part = {CUES: arrays[CUES][:size]}
+        part = {CUES: rows.arrays[CUES][:size]}
         (logit,) = open_session(onnx).run(["logit"], part)
-        np.testing.assert_allclose(expit(logit.astype(np.float64)), model.predict(part), atol=1e-6)
-    counts = arrays[CUES].sum(axis=1)
+        wanted = model.predict(arrays_only(part))
+        np.testing.assert_allclose(expit(logit.astype(np.float64)), wanted, atol=1e-6)
+    counts = rows.arrays[CUES].sum(axis=1)
     often = np.bincount(counts).argmax()
-    assert model.predict(arrays)[counts == often][0] == pytest.approx(label[counts == often].mean(), abs=0.06)
+    same = counts == often
+    assert model.predict(rows)[same][0] == pytest.approx(rows.label[same].mean(), abs=0.06)
 
 
 def test_labels_that_say_nothing_teach_nothing() -> None:
-    arrays, label = made(2000, 1)
-    shuffled = np.random.default_rng(2).permutation(label)
-    assert np.ptp(expit(fit_rules((arrays, shuffled), (arrays, label), 0).table)) < 0.25
+    rows = made(2000, 1)
+    shuffled = labelled(rows, np.random.default_rng(2).permutation(rows.label))
+    assert np.ptp(expit(fit_rules(shuffled).table)) < 0.25
 
 
 def test_arrays_without_cues_are_refused() -> None:
-    with pytest.raises(InputError, match="no cues"):
-        fit_rules(({}, np.array([0, 1])), ({}, np.array([0, 1])), 0)
+    without = labelled(arrays_only({"length": np.zeros(2)}), np.array([0, 1]))
+    with pytest.raises(InputError, match="rules reads cues, and the arrays of these samples hold none"):
+        fit_rules(without)

@@ -8,16 +8,17 @@ import pytest
 from onnx import numpy_helper
 from scipy.special import expit
 
+from baselines.made import labelled, table
 from tocsin.artifact.refusal import ArtifactError
 from tocsin.artifact.wire import check_model
-from tocsin.audit.baselines import Baseline, fit_baselines
+from tocsin.baselines.lightgbm import add_trees
+from tocsin.core.baseline import Fitted, Inputs, fit_baseline
 from tocsin.core.errors import InputError
 from tocsin.core.flat import FlatPart, flatten_parts
+from tocsin.core.plugins import load_baseline
 from tocsin.core.types import Arrays
 from tocsin.features.tabular import FIRST, HIDDEN, MISSING, UNKNOWN
-from tocsin.nn.graphs import Graph, add_logits, add_matrix, build_model
-from tocsin.nn.linear import add_additive
-from tocsin.nn.trees import add_trees
+from tocsin.nn.onnx_graph import Graph, build_model
 
 PARTS = (FlatPart("numeric", "state", (1, 2)), FlatPart("categorical", "categorical", (MISSING,)))
 FLAGS = [False] * 4 + [True] * 2
@@ -41,25 +42,19 @@ def labels(arrays: Arrays, seed: int) -> np.ndarray:
     return (score + np.random.default_rng(seed).normal(size=len(x)) > 1.2).astype(np.int64)
 
 
-def fitted(name: str, absent: float = 0.1, seed: int = 0) -> Baseline:
-    sides = []
-    for side in (seed, seed + 1):
-        arrays = rows(3000, side, absent)
-        flat = flatten_parts(PARTS, arrays)
-        sides.append(((flat, [f"f{i}" for i in range(6)], FLAGS), labels(arrays, side)))
-    return fit_baselines([name], *sides, seed=0)[name]
+def flat(arrays: Arrays) -> Inputs:
+    return table(flatten_parts(PARTS, arrays), FLAGS)
 
 
-def exported(baseline: Baseline) -> bytes:
-    graph = Graph("t")
-    matrix = add_matrix(graph, PARTS)
-    if baseline.name == "lightgbm":
-        logit = add_trees(
-            graph, matrix, baseline.model.booster.dump_model(num_iteration=baseline.model.trees)
-        )
-    else:
-        logit = add_additive(graph, matrix, baseline.model.decision_function, FLAGS, 220)
-    return build_model(graph, rows(2, 0), logit)
+def fitted(name: str, absent: float = 0.1, seed: int = 0) -> Fitted:
+    sides = [rows(3000, side, absent) for side in (seed, seed + 1)]
+    train, valid = (labelled(flat(side), labels(side, seed + i)) for i, side in enumerate(sides))
+    return fit_baseline(name, load_baseline("intrusion", name), train, valid, 0)
+
+
+def exported(fitted: Fitted) -> bytes:
+    graph = Graph(fitted.name, PARTS)
+    return build_model(graph, rows(2, 0), fitted.baseline.graph(graph, fitted.model))
 
 
 def probability(model: bytes, arrays: Arrays) -> np.ndarray:
@@ -78,7 +73,7 @@ def test_it_answers_as_its_library_does(name: str, absent: float) -> None:
     model = exported(baseline)
     for asked in (0.0, 0.1, 0.9, 1.0):
         arrays = rows(5000, 7, asked)
-        wanted = baseline.predict(flatten_parts(PARTS, arrays))
+        wanted = baseline.model.predict(flat(arrays))
         assert np.abs(probability(model, arrays) - wanted).max() < 1e-6
 
 
@@ -87,7 +82,7 @@ def test_it_answers_as_its_library_does(name: str, absent: float) -> None:
 def test_numbers_far_out_are_answered_alike(name: str, size: float) -> None:
     baseline, arrays = fitted(name), rows(2000, 8)
     arrays["numeric"] = (arrays["numeric"] * np.float64(size)).clip(-3e37, 3e37).astype(np.float32)
-    wanted = baseline.predict(flatten_parts(PARTS, arrays))
+    wanted = baseline.model.predict(flat(arrays))
     assert np.abs(probability(exported(baseline), arrays) - wanted).max() < 1e-6
 
 
@@ -100,7 +95,7 @@ def test_values_on_the_edge_of_a_split_fall_to_the_same_side() -> None:
     values = np.concatenate([edges, np.nextafter(edges, np.float32(-9)), np.nextafter(edges, np.float32(9))])
     arrays = rows(len(values), 9, absent=0.0)
     arrays["numeric"][:, 0] = values
-    wanted = baseline.predict(flatten_parts(PARTS, arrays))
+    wanted = baseline.model.predict(flat(arrays))
     assert len(values) > 100
     assert np.abs(probability(exported(baseline), arrays) - wanted).max() < 1e-6
 
@@ -123,7 +118,7 @@ def test_a_changed_leaf_would_be_seen() -> None:
     (leaves,) = [a for a in trees.attribute if a.name == "leaf_weights"]
     leaves.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(leaves.t) + 1e-4))
     arrays = rows(2000, 11)
-    wanted = baseline.predict(flatten_parts(PARTS, arrays))
+    wanted = baseline.model.predict(flat(arrays))
     assert np.abs(probability(proto.SerializeToString(), arrays) - wanted).max() > 1e-5
 
 
@@ -143,8 +138,8 @@ def test_trees_that_never_split() -> None:
     arrays = rows(40, 12)
     data = lightgbm.Dataset(flatten_parts(PARTS, arrays), np.arange(40) % 2)
     booster = lightgbm.train({"objective": "binary", "min_data_in_leaf": 40, "verbosity": -1}, data, 3)
-    graph = Graph("t")
-    model = build_model(graph, rows(2, 0), add_trees(graph, add_matrix(graph, PARTS), booster.dump_model()))
+    graph = Graph("t", PARTS)
+    model = build_model(graph, rows(2, 0), add_trees(graph, booster.dump_model()))
     assert np.abs(probability(model, arrays) - booster.predict(flatten_parts(PARTS, arrays))).max() < 1e-6
 
 
@@ -155,26 +150,15 @@ def test_what_would_be_answered_otherwise_is_refused(settings: dict) -> None:
     arrays = rows(500, 13)
     data = lightgbm.Dataset(flatten_parts(PARTS, arrays), labels(arrays, 0))
     booster = lightgbm.train({"verbosity": -1} | settings, data, 5)
-    graph = Graph("t")
     with pytest.raises(InputError, match="LightGBM model"):
-        add_trees(graph, add_matrix(graph, PARTS), booster.dump_model())
+        add_trees(Graph("t", PARTS), booster.dump_model())
 
 
 def test_a_scaled_sigmoid_is_kept() -> None:
     arrays = rows(2000, 14)
-    flat = flatten_parts(PARTS, arrays)
-    data = lightgbm.Dataset(flat, labels(arrays, 14))
+    matrix = flatten_parts(PARTS, arrays)
+    data = lightgbm.Dataset(matrix, labels(arrays, 14))
     booster = lightgbm.train({"objective": "binary", "sigmoid": 2.5, "verbosity": -1}, data, 20)
-    graph = Graph("t")
-    model = build_model(graph, rows(2, 0), add_trees(graph, add_matrix(graph, PARTS), booster.dump_model()))
-    assert np.abs(probability(model, arrays) - booster.predict(flat)).max() < 1e-6
-
-
-def test_the_average_is_the_mean_of_the_calibrated_logits() -> None:
-    first, second, arrays = exported(fitted("lightgbm")), exported(fitted("logistic")), rows(3000, 15)
-    logit = [np.log(p) - np.log1p(-p) for p in (probability(first, arrays), probability(second, arrays))]
-    wanted = 1 / (1 + np.exp(-(logit[0] / 1.5 + logit[1] / 0.7) / 2))
-    renamed = onnx.load_from_string(second)
-    onnx.compose.add_prefix(renamed, "b", rename_inputs=False, rename_outputs=False, inplace=True)
-    mixed = add_logits([first, renamed.SerializeToString()], [0.5 / 1.5, 0.5 / 0.7])
-    assert np.abs(probability(mixed, arrays) - wanted).max() < 1e-5
+    graph = Graph("t", PARTS)
+    model = build_model(graph, rows(2, 0), add_trees(graph, booster.dump_model()))
+    assert np.abs(probability(model, arrays) - booster.predict(matrix)).max() < 1e-6
