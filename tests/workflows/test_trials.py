@@ -51,15 +51,12 @@ def poisoned(prepared: Prepared) -> tuple[Prepared, Fold]:
     columns = {name: values.copy() for name, values in dataset.columns.items()}
     for values in columns.values():
         values[fold.test] = "poison" if values.dtype == object else 1e30
-    label = dataset.label.copy()
-    label[fold.test] = 1 - label[fold.test]
+    label = dataset.truth["label"].copy()
+    label[fold.test] = 1 - label[fold.test].astype(np.int64)
     spoilt: Any = Poison()
     fold = replace(fold, test=spoilt)
-    return replace(prepared, dataset=with_label(dataset, columns, label), folds=(fold,), groups={}), fold
-
-
-def with_label(dataset: Any, columns: Any, label: np.ndarray) -> Any:
-    return replace(dataset, columns=columns, label=label)
+    dataset = replace(dataset, columns=columns, truth={**dataset.truth, "label": label})
+    return replace(prepared, dataset=dataset, folds=(fold,), groups={}), fold
 
 
 @pytest.fixture(scope="module")
