@@ -13,7 +13,7 @@ from tocsin.cli.proof import proof
 from tocsin.cli.rows import rows
 from tocsin.cli.serving import serving
 from tocsin.cli.training import training
-from tocsin.core.errors import InputError, TocsinError
+from tocsin.core.errors import InputError, TocsinError, Told
 
 EXTRAS = {
     "polars": "data",
@@ -44,6 +44,8 @@ def main() -> None:
     """Run the program; a TocsinError becomes one line on stderr and its exit code."""
     try:
         app()
+    except Told as error:
+        sys.exit(error.exit_code)
     except TocsinError as error:
         say(f"tocsin: {error}")
         sys.exit(error.exit_code)

@@ -82,6 +82,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Split, fit every stage, prove on the test rows beside the baselines, and seal the artifact."""
+    from tocsin.engine.crew import leads
     from tocsin.metrics.comparison import conclude
     from tocsin.metrics.recommendation import recommend_simpler
     from tocsin.workflows.training.summary import COLUMNS, fold_rows, model_rows
@@ -89,6 +90,8 @@ def train(
 
     chosen = [*(sets or []), *([f"seeds=[{seeds}]"] if seeds else [])]
     result = train_recipe(recipe, chosen, TrainOptions(resume, force, variants, key), tell=say)
+    if not leads():
+        return
     if json:
         emit_json(result)
         return

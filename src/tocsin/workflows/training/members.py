@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ from torch import nn
 from tocsin.artifact.manifest import Int8
 from tocsin.core.detector import Encoder, Ragged
 from tocsin.core.durable import write_bytes
-from tocsin.core.plugins import resolve
 from tocsin.core.recipe import Recipe
 from tocsin.core.types import Arrays, take
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
-from tocsin.engine.hardware import make_fabric
-from tocsin.engine.loop import FitOptions, fit
-from tocsin.engine.task import Part, Plan, PlanContext, Stage
+from tocsin.engine.crew import ALONE, Crew
+from tocsin.engine.fits import PlanOptions
+from tocsin.engine.orders import FitOrder, make_plan
+from tocsin.engine.task import Part, PlanContext, Report, Stage
+from tocsin.engine.weights import put_weights
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.metrics.classification import judge, measure
 from tocsin.nn.export import export_onnx, open_session, parity, quantize, sized
@@ -42,8 +44,17 @@ class Parts:
     categories: tuple[str, ...]
     train: Part
     valid: Part
-    test: Part
-    unlabelled: Part | None
+    unlabelled: Part | None = None
+    cluster: np.ndarray | None = None
+    """[training rows] clusters of near-duplicates and groups."""
+    unseen: Callable[[], Part] | None = None
+    """Encodes the test rows, once."""
+
+    @property
+    def test(self) -> Part:
+        """The test rows; only who proves a run may ask for them."""
+        assert self.unseen is not None, "these rows have no test"
+        return self.unseen()
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,21 @@ class Job:
     fingerprint: str
     """Of the rows and their split."""
     tracking: Tracking
+    crew: Crew = ALONE
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted model that is not exported yet."""
+
+    job: Job
+    parts: Parts
+    stage: Stage
+    """The last one, whose model it is."""
+    model: nn.Module
+    report: Report
+    """Of its best evaluation, on the validation rows."""
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -76,8 +102,14 @@ class Member:
     temperature: float
     valid: Arrays
     """Named outputs on the validation rows."""
-    test: Arrays
     seconds: float
+
+    @cached_property
+    def test(self) -> Arrays:
+        """Named outputs on the test rows; only who proves a run may ask for them."""
+        return score(
+            open_session(self.onnx, threads=self.job.recipe.compute.threads or 0), self.parts.test.arrays
+        )
 
     def probability(self, outputs: Arrays) -> np.ndarray:
         """Return the calibrated probability of the positive label, [rows]."""
@@ -90,7 +122,7 @@ def probability(logit: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def encode_parts(prepared: Prepared, fold: Fold, recipe: Recipe[Any]) -> Parts:
-    """Fit the encoder on the training rows and encode every side."""
+    """Fit the encoder on the training rows and encode every side; the test only when it is asked for."""
     train = prepared.dataset.take(fold.train)
     encoder = prepared.detector.encoder(recipe.model, prepared.schema).fit(train.columns)
     categories = categories_of(train)
@@ -98,14 +130,19 @@ def encode_parts(prepared: Prepared, fold: Fold, recipe: Recipe[Any]) -> Parts:
     def encoded(side: Dataset) -> Part:
         return encode_part(side, encoder, categories)
 
-    unlabelled = None if prepared.unlabelled is None else encoded(prepared.unlabelled)
-    valid = encoded(prepared.dataset.take(fold.valid))
-    return Parts(encoder, categories, encoded(train), valid, encoded(prepared.test(fold)), unlabelled)
+    return Parts(
+        encoder,
+        categories,
+        encoded(train),
+        encoded(prepared.dataset.take(fold.valid)),
+        None if prepared.unlabelled is None else encoded(prepared.unlabelled),
+        None if fold.likeness is None else fold.likeness[fold.train],
+        cache(lambda: encoded(prepared.test(fold))),
+    )
 
 
-def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> Member:
-    """Run the detector's plan, export the last stage's best weights, and score validation and test rows."""
-    start = time.monotonic()
+def order_fit(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> FitOrder:
+    """Return the order to fit the detector's plan; InputError where the detector refuses the recipe or the rows."""
     context = PlanContext(
         job.recipe,
         prepared.schema,
@@ -116,8 +153,41 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
         parts.categories,
         parts.unlabelled,
     )
-    plan: Plan = resolve(prepared.detector.plan)(context)  # type: ignore[operator]
-    model = _fit_stages(plan, job, tell)
+    options = PlanOptions(
+        job.folder,
+        job.seed,
+        job.resume,
+        job.recipe.compute.micro_batch,
+        job.recipe.output / ".learning-rates",
+        job.fingerprint,
+        tell=lambda message: tell(f"{job.name}: {message}"),
+    )
+    return FitOrder(context, make_plan(context), options)
+
+
+def train_member(order: FitOrder, parts: Parts, job: Job) -> Trained:
+    """Fit a plan in every process; nothing here looks at the test rows."""
+    start = time.monotonic()
+    options = replace(order.options, observers=partial(job.tracking.observers, job.name))
+    try:
+        fits = job.crew.together(replace(order, options=options))
+    finally:
+        order.done()
+    last = order.plan.stages[-1]
+    model = last.task.build()
+    put_weights(model, fits[last.name].best, last.adapters_only)
+    return Trained(job, parts, last, model.eval(), fits[last.name].report, time.monotonic() - start)
+
+
+def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> Member:
+    """Fit the detector's plan and export its model."""
+    return export_member(train_member(order_fit(prepared, parts, job, tell), parts, job), tell)
+
+
+def export_member(trained: Trained, tell: Callable[[str], None]) -> Member:
+    """Export the best weights, hold the exported model to the trained one, and score the validation rows with it."""
+    start = time.monotonic()
+    job, parts, model = trained.job, trained.parts, trained.model
     example = take(parts.valid.arrays, np.arange(min(EXAMPLE, len(parts.valid))))
     outputs = list(model(**_tensors(example)))
     onnx = export_onnx(model, example, outputs, free_axes(parts.encoder))
@@ -132,20 +202,19 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
         onnx, int8 = quantise(onnx, parts, job, tell)
     write_bytes(job.folder / "model.onnx", onnx)
     session = open_session(onnx, threads=job.recipe.compute.threads or 0)
-    valid, test = score(session, parts.valid.arrays), score(session, parts.test.arrays)
+    valid = score(session, parts.valid.arrays)
     temperature = fit_temperature(parts.valid.label, valid["logit"]).temperature
     return Member(
         job,
         parts,
-        plan.stages[-1],
+        trained.stage,
         model,
         onnx,
         differences,
         int8,
         temperature,
         valid,
-        test,
-        time.monotonic() - start,
+        trained.seconds + time.monotonic() - start,
     )
 
 
@@ -171,28 +240,6 @@ def quantise(onnx: bytes, parts: Parts, job: Job, tell: Callable[[str], None]) -
         f"{job.recipe.export.int8_loss} is allowed: {'int8' if kept else 'float32'} is kept"
     )
     return small if kept else onnx, Int8(roc_auc_loss=lost["roc_auc"], f1_loss=lost["f1"], kept=kept)
-
-
-def _fit_stages(plan: Plan, job: Job, tell: Callable[[str], None]) -> nn.Module:
-    fabric = make_fabric(job.recipe.compute)
-    warm: dict[str, Any] = {}
-    for stage in plan.stages:
-        folder = job.folder / stage.name
-        tell(f"{job.name}: {stage.name}, {stage.section.length}, {len(stage.train):,} steps an epoch")
-        options = FitOptions(
-            seed=job.seed,
-            warm=warm,
-            resume=job.resume,
-            observers=job.tracking.observers(job.name, stage.name, folder, stage.section.log_every),
-            micro_batch=job.recipe.compute.micro_batch,
-            cache=job.recipe.output / ".learning-rates",
-            fingerprint=job.fingerprint,
-        )
-        result = fit(fabric, stage, folder, options)
-        warm[stage.name] = result.best
-    model = plan.stages[-1].task.build()
-    model.load_state_dict(warm[plan.stages[-1].name])
-    return model.eval()
 
 
 def augmented_rows(stage: Stage) -> tuple[Arrays, np.ndarray] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,6 +40,12 @@ class Prepared:
     def test(self, fold: Fold) -> Dataset:
         """Return the test rows of a fold."""
         return (self.dataset if self.official is None else self.official).take(fold.test)
+
+    def group(self, fold: Fold, side: Literal["valid", "test"]) -> np.ndarray:
+        """Return which rows of a side count together, int64 [N]: those that the split found alike."""
+        assert fold.likeness is not None, "every split says which rows are alike"
+        before = 0 if side == "valid" or self.official is None else len(self.dataset)
+        return np.unique(fold.likeness[before + getattr(fold, side)], return_inverse=True)[1]
 
 
 def resolve_recipe(path: Path, sets: Sequence[str]) -> Resolved:

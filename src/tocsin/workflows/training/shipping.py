@@ -180,6 +180,6 @@ def _rescore(member: Member, onnx: bytes, seconds: float) -> Member:
     """Give a member another exported model, and everything that follows from its answers."""
     write_bytes(member.job.folder / "model.onnx", onnx)
     session = open_session(onnx, threads=member.job.recipe.compute.threads or 0)
-    valid, test = (score(session, part.arrays) for part in (member.parts.valid, member.parts.test))
+    valid = score(session, member.parts.valid.arrays)
     temperature = fit_temperature(member.parts.valid.label, valid["logit"]).temperature
-    return replace(member, onnx=onnx, valid=valid, test=test, temperature=temperature, seconds=seconds)
+    return replace(member, onnx=onnx, valid=valid, temperature=temperature, seconds=seconds)
