@@ -11,7 +11,7 @@ BIN := .venv/bin
 LOCKS := requirements/bootstrap.lock requirements/dev.lock
 PINNED := torch==2.13.0
 # A file's tests stay on one worker: what its fixtures train is trained once.
-PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations=20
 BOOTSTRAP = $(PYTHON) -m venv .venv && \
 	$(BIN)/python -m pip install -qq --require-hashes -r requirements/bootstrap.lock
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -1,6 +1,6 @@
 """All benchmarks, one after the other."""
 
-from benchmarks import batches, message_serving, messages, serving, training
+from benchmarks import batches, message_serving, messages, minhash, serving, training
 
-for program in (batches, training, messages, serving, message_serving):
+for program in (batches, minhash, training, messages, serving, message_serving):
     program.main()

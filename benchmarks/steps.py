@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ def beside_peer(ours: Step, batch: int, turns: int, command: list[str]) -> tuple
 
     The command is a script beside this file and its arguments; None where the peers' environment is not made.
     """
-    pairs = [(_peer(command), rate(ours, 100 + t * TURN, batch)) for t in range(turns)]
+    pairs = [(run_peer(command), rate(ours, 100 + t * TURN, batch)) for t in range(turns)]
     found = [(peer["rate"], int(peer["parameters"]), own) for peer, own in pairs if peer]
     if not found:
         return None
@@ -86,7 +86,8 @@ def beside_peer(ours: Step, batch: int, turns: int, command: list[str]) -> tuple
     return size, best, statistics.median(own / peer for peer, _, own in found)
 
 
-def _peer(command: list[str]) -> dict[str, float] | None:
+def run_peer(command: list[str]) -> dict[str, Any] | None:
+    """Run a script beside this file in the peers' environment; None where that is not made."""
     python = Path(os.environ.get("TOCSIN_PEERS", ".venv-peers"), "bin", "python").absolute()
     if not python.exists():
         return None
@@ -99,5 +100,5 @@ def _peer(command: list[str]) -> dict[str, float] | None:
         cwd=Path(__file__).parent,
         env=os.environ | {"KERAS_BACKEND": "torch"},
     )
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found

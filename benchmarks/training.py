@@ -5,7 +5,7 @@ Ours and the raw loop take turns of a few steps in one process. pytorch-tabular 
 """
 
 import statistics
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from benchmarks.flows import CARDINALITIES, NUMERIC, make_arrays
 from benchmarks.steps import TURN, TURNS, Step, beside_peer, engine_step, hand_step, in_turns
 from benchmarks.table import publish
+from tocsin.core.axes import Axes
+from tocsin.core.heads import LOGIT, Head
 from tocsin.core.types import Arrays
 from tocsin.detectors.intrusion.config import IntrusionConfig
 from tocsin.detectors.intrusion.model import Features, FTTransformer
@@ -33,6 +35,10 @@ class BenchTask:
         """Return the FT-Transformer of the default recipe, without families."""
         torch.manual_seed(0)
         return FTTransformer(Features(NUMERIC, CARDINALITIES), IntrusionConfig(), 0)
+
+    heads: ClassVar[tuple[Head, ...]] = (LOGIT,)
+
+    target_axes: ClassVar[Axes] = {}
 
     def step(self, model: nn.Module, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> StepOutput:
         """Sum the loss."""

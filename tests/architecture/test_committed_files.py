@@ -1,7 +1,8 @@
-"""No file names a path of the machine it was written on, or a registry's host."""
+"""No file names a path of the machine it was written on, or a registry's host; none is what a tool left behind."""
 
 import re
 import subprocess
+from collections.abc import Iterable
 
 import pytest
 
@@ -14,6 +15,24 @@ FOREIGN = re.compile(
     r"|deb(ian)?\.debian\.or[g]|anaconda\.(or[g]|com)|crates\.i[o]\b|repo\.maven\.apache\.or[g]"
 )
 
+LEFT_BEHIND = re.compile(
+    r"(^|/)(lightning_logs|\.pt_tmp|mlruns|wandb|catboost_info|__pycache__|[^/]+\.egg-info|\.ipynb_checkpoints"
+    r"|\.(pytest|mypy|ruff|import_linter)_cache|\.hypothesis|htmlcov)/"
+    r"|\.py[co]$|(^|/)(mlflow\.db|\.coverage|\.DS_Store|Thumbs\.db|events\.out\.tfevents)[^/]*$|[^/](~|\.(orig|rej|swp))$"
+)
+
+
+def listed(*options: str) -> list[str]:
+    """Return the paths of the files that Git has; with `--others`, also of those that it does not ignore."""
+    listing = ["git", "ls-files", "--cached", *options, "--exclude-standard", "-z"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [name for name in names if name and (ROOT / name).is_file()]
+
+
+def litter(names: Iterable[str]) -> list[str]:
+    """Return the names that a tool made and nobody wrote."""
+    return [name for name in names if LEFT_BEHIND.search(name)]
+
 
 def faults(text: str, name: str) -> list[str]:
     return [
@@ -24,12 +43,10 @@ def faults(text: str, name: str) -> list[str]:
 
 
 def test_no_fault():
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    files = [(ROOT / name, name) for name in names if name and (ROOT / name).is_file()]
-    assert len(files) > 10
+    names = listed("--others")
+    assert len(names) > 10
     found = [
-        fault for path, name in files for fault in faults(path.read_text("utf-8", errors="replace"), name)
+        fault for name in names for fault in faults((ROOT / name).read_text("utf-8", errors="replace"), name)
     ]
     assert not found, "\n".join(found)
 
@@ -49,3 +66,41 @@ def test_a_fault_is_found(parts: tuple[str, str]):
 
 def test_what_is_fine_is_left_alone():
     assert not faults("WORKDIR /app\npip install tocsin\n../shared/data\nhomework/main", "a.md")
+
+
+def test_no_tool_left_a_file_behind():
+    names = listed()
+    assert len(names) > 10
+    assert litter(names) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "benchmarks/lightning_logs/version_0/metrics.csv",
+        "benchmarks/.pt_tmp/exp_version_manager.yml",
+        "mlruns/0/meta.yaml",
+        "mlflow.db-journal",
+        "src/tocsin/core/__pycache__/types.cpython-311.pyc",
+        "src/tocsin/core/types.pyc",
+        "src/tocsin.egg-info/PKG-INFO",
+        "docs/.DS_Store",
+        "runs/events.out.tfevents.1790000000.host",
+        "README.md.orig",
+        "README.md~",
+    ],
+)
+def test_a_left_file_is_found(name: str):
+    assert litter(["README.md", name]) == [name]
+
+
+def test_a_file_that_somebody_wrote_is_no_litter():
+    assert not litter(
+        [
+            "src/tocsin/workflows/training/trackers.py",
+            "docs/mlruns.md",
+            "tests/lightning_logs.py",
+            ".gitignore",
+            "original.py",
+        ]
+    )

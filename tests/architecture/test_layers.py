@@ -10,11 +10,13 @@ import pytest
 from architecture.sources import ROOT, module_name, sources
 
 FOLDERS = [
-    "cli", "workflows", "detectors", "engine", "serve", "monitor", "audit", "nn", "artifact", "metrics",
-    "features", "data", "core",
+    "cli", "face", "workflows", "detectors", "engine", "serve", "monitor", "audit", "nn", "artifact", "baselines",
+    "metrics", "features", "data", "core",
 ]  # fmt: skip
 WINGS = ["training", "readiness", "pages", "judging", "using"]
-DETECTOR_FILES = ["__init__", "sample", "encode", "decode", "demo", "model", "training"]
+DETECTOR_FILES = [
+    "__init__", "sample", "encode", "decode", "demo", "model", "training", "baselines/__init__", "baselines/rules",
+]  # fmt: skip
 # What imports torch as it is imported. The rest of the package, the command line included, does not.
 TORCH_FOLDERS = {"nn", "engine", "workflows"}
 TORCH_FILES = {"augmentation", "model", "training"}
@@ -81,6 +83,8 @@ LAYERS, WING, PLAIN, INDEPENDENT = (
         ("monitor/__init__", "torch.nn", PLAIN),
         ("detectors/alpha/__init__", "tocsin.detectors.alpha.training", PLAIN),
         ("detectors/alpha/encode", "tocsin.detectors.alpha.model", PLAIN),
+        ("detectors/alpha/baselines/rules", "tocsin.detectors.alpha.model", PLAIN),
+        ("baselines/part", "torch", PLAIN),
         ("detectors/alpha/sample", "tocsin.detectors.beta.sample", INDEPENDENT),
     ],
 )

@@ -12,8 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tocsin.artifact.keys import sign
 from tocsin.artifact.manifest import MANIFEST, SIGNATURE, Manifest, Provenance, TensorSpec
-from tocsin.core.detector import Calibration
 from tocsin.core.durable import json_bytes
+from tocsin.core.encoder import Calibration
+from tocsin.core.heads import LOGIT
 from tocsin.core.types import Files
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -59,6 +60,7 @@ def manifest(**changes: Any) -> Manifest:
         "runtime": "onnx",
         "inputs": (TensorSpec(name="x", dtype="float32", shape=(None, 3)),),
         "outputs": (TensorSpec(name="logit", dtype="float32", shape=(None,)),),
+        "heads": (LOGIT,),
         "calibration": Calibration("attack", "normal", ("dos", "probe"), 1.5, 0.75, 0.25),
         "metrics": {
             "roc_auc": {"value": 0.98, "low": 0.97, "high": 0.99},

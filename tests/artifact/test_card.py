@@ -5,7 +5,7 @@ import yaml
 
 from artifact.examples import manifest
 from tocsin.artifact.card import write_card
-from tocsin.core.detector import Calibration
+from tocsin.core.encoder import Calibration
 
 README = """# Intrusion
 

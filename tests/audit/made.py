@@ -13,6 +13,7 @@ from tocsin.core.recipe import SourceSection, SplitSection
 from tocsin.core.types import column
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import split
+from truths import truths
 
 REAL = {"*": SourceSection(licence="CC0", origin="real")}
 
@@ -44,8 +45,7 @@ def rows_of(columns: dict[str, np.ndarray], label: np.ndarray, name: str = "a.cs
     source = more.pop("source", texts([name] * size))
     return Dataset(
         columns=columns,
-        label=label.astype(np.int64),
-        category=texts(["dos" if value else "" for value in label]),
+        truth=truths(label, ["dos" if value else "" for value in label]),
         ids=texts(f"{s}:{i}" for i, s in enumerate(source)),
         source=source,
         **more,

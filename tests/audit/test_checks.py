@@ -13,6 +13,7 @@ from tocsin.audit.tables import audit as run_audit
 from tocsin.core.recipe import SourceSection, SplitSection
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import split
+from truths import relabel
 
 FLOWS, MESSAGES, TEST = flows(50), messages(51), flows(52, rows=800, name="test.csv")
 LABEL = FLOWS.label
@@ -120,7 +121,7 @@ CASES: list[tuple[str, str, str, Made, Made]] = [
     ("warning", "class prior", "in use 0.10% will be",
      Made(FLOWS, stated=state(prior=0.001)), Made(FLOWS, stated=state(prior=0.3))),
     ("warning", "one-class slices", "b.csv (600 rows, all negative)",
-     Made(replace(two_files(FLOWS), label=np.where(np.arange(1600) < 1000, LABEL, 0))), Made(two_files(FLOWS))),
+     Made(relabel(two_files(FLOWS), np.where(np.arange(1600) < 1000, LABEL, 0))), Made(two_files(FLOWS))),
     ("warning", "one-class slices", "each language with one class only: en",
      Made(put(MESSAGES, MESSAGES.label == 1, language="pt")), Made(MESSAGES)),
     ("warning", "blank texts", "say nothing in message",
@@ -260,7 +261,7 @@ def test_few_rows_are_audited_without_a_word_about_what_they_cannot_show():
 
 
 def test_rows_of_one_class_are_audited():
-    rows = replace(FLOWS, label=np.zeros(1600, dtype=np.int64), category=texts([""] * 1600))
+    rows = relabel(FLOWS, np.zeros(1600))
     (fold,) = split(rows, SplitSection())
     report = run_audit(rows, fold, None, state())
     assert ("error", "class balance") in {(f.severity, f.name) for f in report.findings}

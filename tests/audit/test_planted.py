@@ -9,6 +9,7 @@ from audit.made import Made, clean, flows, messages, texts
 from data.writing import copy
 from tocsin.core.recipe import SplitSection
 from tocsin.data.dataset import Dataset
+from truths import relabel
 
 
 @pytest.mark.parametrize("number", range(10))
@@ -36,7 +37,7 @@ def plant_foreign_rows(dataset: Dataset, rng: np.random.Generator) -> Dataset:
     label = dataset.label.copy()
     label[block] = 1
     same = {name: values[400] for name, values in dataset.columns.items() if name != "rate"}
-    return replace(change(dataset, block, **same), label=label)
+    return relabel(change(dataset, block, **same), label)
 
 
 def plant_a_leaked_label(dataset: Dataset, rng: np.random.Generator) -> Dataset:
@@ -50,7 +51,7 @@ def plant_wrong_labels(dataset: Dataset, rng: np.random.Generator) -> Dataset:
     easy = {**dataset.columns, "score": dataset.label * 2.0 + rng.normal(0, 0.4, len(dataset))}
     label = dataset.label.copy()
     label[pick(dataset, rng, 0.09)] ^= 1
-    return replace(dataset, columns=easy, label=label)
+    return relabel(replace(dataset, columns=easy), label)
 
 
 def plant_broken_characters(dataset: Dataset, rng: np.random.Generator) -> Dataset:

@@ -15,6 +15,7 @@ from tocsin.core.durable import json_bytes
 from tocsin.core.recipe import SourceSection, SplitSection
 from tocsin.data.dataset import BadRow, Dataset
 from tocsin.data.splits import Fold
+from truths import truths
 
 ROWS = 600
 FOLD = Fold(
@@ -47,12 +48,14 @@ def table(**changes):
     columns |= changes.pop("columns", {})
     healthy = Dataset(
         columns=columns,
-        label=label,
-        category=texts(["dos" if v else "" for v in label]),
+        truth=truths(label, ["dos" if v else "" for v in label]),
         ids=texts([f"a.csv:{i}" for i in range(ROWS)]),
         source=texts(["a.csv"] * ROWS),
     )
-    return replace(healthy, **changes)
+    if changes.keys() & {"label", "category"}:
+        known = {"label": healthy.label, "category": healthy.category} | changes
+        changes["truth"] = truths(known["label"], known["category"])
+    return replace(healthy, **{k: v for k, v in changes.items() if k not in ("label", "category")})
 
 
 def found(dataset, fold=FOLD, official=None):
@@ -85,6 +88,7 @@ def copied(source, target):
 
 
 OTHER_LABEL = int(np.flatnonzero(HEALTHY.label[:400] != HEALTHY.label[0])[0])
+POSITIVE = int(np.flatnonzero(HEALTHY.label[550:] == 1)[0]) + 550
 SAME_LABEL = int(np.flatnonzero(HEALTHY.label[500:] == HEALTHY.label[0])[0]) + 500
 
 
@@ -116,7 +120,7 @@ SAME_LABEL = int(np.flatnonzero(HEALTHY.label[500:] == HEALTHY.label[0])[0]) + 5
             "unseen values",
             "proto .*: gre 1 rows",
         ),
-        (table(category=change(HEALTHY.category, 550, "worm")), "info", "unseen kinds", "worm 1 rows"),
+        (table(category=change(HEALTHY.category, POSITIVE, "worm")), "info", "unseen kinds", "worm 1 rows"),
         (table(group=texts(["g"] * ROWS)), "error", "groups across the split", "100 valid rows"),
         (table(refused=(BadRow("a.csv", 7, "no bytes"),)), "warning", "refused rows", "1 rows were refused"),
         (table(repairs=(("infinite rate", 3),)), "info", "repairs", "infinite rate 3"),
@@ -198,6 +202,6 @@ def test_free_texts_are_not_listed_as_unseen_values() -> None:
     texts = np.array([f"private message {i}" for i in range(300)], dtype=object)
     moods = np.array([f"mood {i // 30}" for i in range(300)], dtype=object)
     none = np.array([""] * 300, dtype=object)
-    data = Dataset({"text": texts, "mood": moods}, np.arange(300) % 2, none, texts, none)
+    data = Dataset({"text": texts, "mood": moods}, truths(np.arange(300) % 2), texts, none)
     found = audit(data, split(data, SplitSection(group=None))[0])
     assert not [f for f in found.findings if f.name == "unseen values" and "text" in f.message]

@@ -19,6 +19,7 @@ from tocsin.engine.batch import Batch
 from tocsin.engine.generators import make_generator
 from tocsin.engine.task import Part
 from tocsin.features.text import TextEncoder, TextOptions
+from truths import truths
 
 FOLDER = Path(intrusion.__file__).parents[1]
 PLAIN = {
@@ -33,7 +34,9 @@ def message_batches(**shares: float) -> MessageBatches:
     texts = np.array([" ".join(rng.choice(words, 12)) for _ in range(200)], dtype=object)
     encoder = TextEncoder(TextOptions(tokens=32, vocabulary=400)).fit({"text": texts})
     label = rng.integers(0, 2, 200)
-    part = Part({"text": texts}, encoder.encode({"text": texts}), label, label - 1, {})
+    part = Part(
+        {"text": texts}, encoder.encode({"text": texts}), truths(label, ["kind"] * len(label)), ("kind",)
+    )
     return MessageBatches(part, 50, encoder, PhishingConfig(**(PLAIN | shares)), 0, True)
 
 

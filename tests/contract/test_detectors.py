@@ -10,7 +10,11 @@ import yaml
 from pydantic import TypeAdapter
 
 from tocsin import detectors
-from tocsin.core.detector import Calibration, Detector, Encoder
+from tocsin.core.axes import cut, join
+from tocsin.core.detector import Detector
+from tocsin.core.encoder import Asked, Calibration, Encoder
+from tocsin.core.heads import LOGIT
+from tocsin.core.kinds import Decision
 from tocsin.core.plugins import detector_names, load_detector, resolve
 from tocsin.core.recipe import Recipe
 from tocsin.core.types import Arrays, Columns, rows, tabulate, take, untabulate
@@ -107,6 +111,21 @@ def test_a_saved_encoder_encodes_the_same(detector: Detector, encoder: Encoder, 
     assert equal(detector.load_encoder(files).encode(columns), encoder.encode(columns))
 
 
+def test_axes_say_how_long_each_row_is(encoder: Encoder, columns: Columns) -> None:
+    """What stands behind a row's own size is padding, and cutting it away loses nothing."""
+    arrays = encoder.encode(columns)
+    for name, shape in encoder.axes.items():
+        for place, axis in enumerate(shape, start=1):
+            if isinstance(axis, int):
+                assert arrays[name].shape[place] == axis
+                continue
+            behind = np.arange(arrays[name].shape[place]) >= arrays[axis.length][:, None]
+            assert (np.moveaxis(arrays[name], place, 1)[behind] == axis.pad).all()
+    whole = cut(arrays, encoder.axes)
+    pieces = [cut(take(arrays, np.array([row])), encoder.axes) for row in range(rows(columns))]
+    assert equal(join(pieces, encoder.axes), whole)
+
+
 def test_flat_features_are_named_numbers(encoder: Encoder, columns: Columns) -> None:
     matrix, names, categorical = encoder.flatten(encoder.encode(columns))
     assert matrix.shape == (rows(columns), len(names)) == (rows(columns), len(categorical))
@@ -115,20 +134,37 @@ def test_flat_features_are_named_numbers(encoder: Encoder, columns: Columns) -> 
 
 
 def test_hiding_a_part_changes_the_arrays(encoder: Encoder, columns: Columns) -> None:
-    one = encoder.encode(take(columns, np.array([0])))
-    hidden = list(encoder.hide(one))
-    assert len({name for name, _ in hidden}) == len(hidden) > 0
+    row = take(columns, np.array([0]))
+    one = encoder.encode(row)
+    hidden = list(encoder.hide(row, one))
+    assert len({str(place) for place, _ in hidden}) == len(hidden) > 0
+    assert {place.where for place, _ in hidden} <= set(columns), "a place is in a field of the sample"
     changed = sum(not equal(arrays, one) for _, arrays in hidden)
     assert changed > len(hidden) // 2
 
 
+def test_what_is_watched_is_one_number_a_row(encoder: Encoder, columns: Columns) -> None:
+    arrays = encoder.encode(columns)
+    together = encoder.watch(arrays)
+    assert together
+    for values in together.values():
+        assert values.dtype == np.float64
+        assert values.shape == (rows(columns),)
+        assert np.isfinite(values).all()
+    assert any(len(set(values.tolist())) > 1 for values in together.values())
+    for i in range(0, rows(columns), 29):
+        index = np.array([i])
+        assert equal(dict(encoder.watch(take(arrays, index))), dict(take(together, index)))
+
+
 def test_decoding_follows_the_threshold(detector: Detector) -> None:
-    calibration = Calibration(
-        detector.positive, detector.negative, temperature=2.0, threshold=0.6, abstain_below=0.5
-    )
+    kind = detector.kind
+    assert isinstance(kind, Decision)
+    calibration = Calibration(kind.positive, kind.negative, temperature=2.0, threshold=0.6, abstain_below=0.5)
+    asked = Asked({}, {}, (LOGIT,))
     logit = np.array([-800.0, 0.1, 2.0, 800.0], dtype=np.float32)
-    verdicts = detector.decode({"logit": logit}, calibration, "digest")
-    assert [v.label for v in verdicts] == [detector.negative] * 2 + [detector.positive] * 2
+    verdicts = detector.decode({"logit": logit}, asked, calibration, "digest")
+    assert [v.label for v in verdicts] == [kind.negative] * 2 + [kind.positive] * 2
     assert [v.probability for v in verdicts] == pytest.approx(
         [0, 1 / (1 + np.exp(-0.05)), 1 / (1 + np.exp(-1)), 1]
     )

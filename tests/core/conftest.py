@@ -1,5 +1,6 @@
 """A tiny detector, installed the way a package of somebody else's is: found by its entry point alone."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from tocsin.core.detector import Detector, Schema
+from tocsin.core.detector import Detector
+from tocsin.core.kinds import Decision
+from tocsin.core.schema import Schema
 from tocsin.core.types import Sample
 
 
@@ -39,7 +42,7 @@ class Config(BaseModel):  # lenient on purpose: recipes refuse unknown keys what
 
 
 DETECTOR = Detector(
-    name="tiny", summary="for tests", positive="bad", negative="good",
+    name="tiny", summary="for tests", kind=Decision("bad", "good"),
     schemas={"reading": Schema("reading", Reading, {})}, config=Config,
     encoder=None, load_encoder=None, decode=None, plan="tiny_detector:plan",
     stages=("warm", "fit"), folder=Path(__file__).parent, demo="tiny_detector:demo",
@@ -76,4 +79,4 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     install(folder, "tiny", "tiny_detector", MODULE, "tiny_detector")
     monkeypatch.syspath_prepend(folder)
     yield load_detector("tiny")
-    monkeypatch.delitem(__import__("sys").modules, "tiny_detector")
+    del sys.modules["tiny_detector"]  # not by monkeypatch, which would put it back

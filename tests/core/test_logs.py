@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from tocsin.core.logs import configure
+from tocsin.core.logs import configure, hand_over
 
 LOGGERS = ("t", "library", "uvicorn")
 
@@ -164,6 +164,34 @@ def test_exceptions_are_told_without_the_values_of_variables(lines):
         assert "raw input" not in json.dumps(line)
 
 
+def test_an_error_may_be_told_without_its_text(tmp_path: Path):
+    """The control is the last line: told with its text, the text is there."""
+    told = []
+    for error_texts in (False, True):
+        configure(file=tmp_path / "log", error_texts=error_texts)
+        try:
+            raise ValueError("raw input")
+        except ValueError as error:
+            structlog.get_logger("t").exception("failed")
+            logging.getLogger("library").exception("failed too")
+            logging.getLogger("library").error("failed late", exc_info=error)
+        told.append([json.loads(line) for line in (tmp_path / "log").read_text().splitlines()])
+        (tmp_path / "log").write_text("")
+    short, long = told
+    assert [line["error"] for line in short] == ["ValueError"] * 3
+    assert {line["where"].rpartition("/")[2].partition(":")[0] for line in short} == {Path(__file__).name}
+    assert "raw input" not in json.dumps(short)
+    assert [line["exception"][-1] for line in long] == ["ValueError: raw input"] * 3
+
+
+def test_what_the_program_says_of_itself_is_left(lines):
+    logging.getLogger("library").info(
+        "listening", extra={"own_address": "http://127.0.0.1:8000", "peer": "127.0.0.1"}
+    )
+    (line,) = lines()
+    assert (line["own_address"], line["peer"]) == ("http://127.0.0.1:8000", "[ip]")
+
+
 def test_warnings_and_libraries_speak_json_too(lines):
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -202,3 +230,20 @@ def test_stderr_and_the_form_for_people(capsys: pytest.CaptureFixture[str]):
     assert "rows=3" in text
     assert text.count("\n") == 1
     assert "\x1b" not in text
+
+
+def test_a_program_that_imports_tocsin_keeps_its_own_logging(caplog: pytest.LogCaptureFixture, capsys):
+    structlog.reset_defaults()
+    hand_over()
+    with caplog.at_level(logging.INFO, logger="t"):
+        structlog.get_logger("t").info("begun", name="a@b.example")
+        structlog.get_logger("t").debug("unheard")
+    assert [record.getMessage() for record in caplog.records] == ["event='begun' name='[email]'"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_was_configured_is_left_alone():
+    configure()
+    before = structlog.get_config()
+    hand_over()
+    assert structlog.get_config() == before

@@ -1,13 +1,8 @@
-from typing import get_args
-
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tocsin.audit.baselines import MODELS
-from tocsin.audit.readers import READERS
 from tocsin.core import recipe
 from tocsin.core.recipe import Recipe, Section, StageSection
-from tocsin.workflows.training.ladder import FITS
 
 SECTIONS = [kind for kind in vars(recipe).values() if isinstance(kind, type) and issubclass(kind, Section)]
 
@@ -72,9 +67,3 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, object], complaint: s
 
 def test_a_stage_of_no_length_is_skipped_not_refused():
     assert StageSection(length="0 epochs").length.count == 0  # type: ignore[arg-type]
-
-
-def test_the_baselines_have_a_list():
-    baselines = recipe.EvaluationSection.model_fields["baselines"]
-    assert set(get_args(get_args(baselines.annotation)[0])) == {*MODELS, *READERS, *FITS}
-    assert set(baselines.default) == set(MODELS)

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from tocsin.core.detector import Label, Layout, Row, Schema
+from tocsin.core.schema import Layout, Row, Schema, truth_of
 from tocsin.core.types import Sample
 from tocsin.data.dataset import Dataset
+from truths import truths
 
 COLUMNS = ("volts", "amps", "site", "serial", "truth")
 
@@ -23,8 +24,12 @@ class Meter(Sample):
     site: Literal["roof", "cellar"] | None = None
 
 
-def read_truth(row: Row) -> Label:
-    known = {"ok": Label(False, "fine"), "broken": Label(True, "broken"), "tampered": Label(True, "tampered")}
+def read_truth(row: Row) -> Row:
+    known = {
+        "ok": truth_of(False, "fine"),
+        "broken": truth_of(True, "broken"),
+        "tampered": truth_of(True, "tampered"),
+    }
     if row["truth"] not in known:
         raise ValueError(f"label {row['truth']!r} is not known")
     return known[row["truth"]]
@@ -40,7 +45,7 @@ PLAIN = Layout(
     name="plain",
     columns=frozenset(COLUMNS),
     record=lambda row: row,
-    label=read_truth,
+    truth=read_truth,
     denied={"truth": "the truth itself", "serial": "names one device"},
     header=COLUMNS,
     repair=mend,
@@ -49,7 +54,7 @@ OTHER = Layout(
     name="other",
     columns=frozenset({"U", "I", "I.1", "broken"}),
     record=lambda row: {"volts": row["U"], "amps": row["I"]},
-    label=lambda row: Label({"0": False, "1": True, None: None}[row["broken"]]),
+    truth=lambda row: truth_of({"0": False, "1": True, None: None}[row["broken"]]),
     denied={"broken": "the truth itself"},
     encoding="cp1252",
 )
@@ -84,8 +89,7 @@ def dataset(
             name: values if isinstance(values, np.ndarray) else _column(values)
             for name, values in columns.items()
         },
-        label=np.array(label, dtype=np.int64),
-        category=np.array(category or [""] * size, dtype=object),
+        truth=truths(label, category),
         ids=np.array([f"f:{i}" for i in range(size)], dtype=object),
         source=np.array(["f"] * size, dtype=object),
         group=None if group is None else np.array(group, dtype=object),

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tocsin.core.detector import Label, Layout, Schema
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import SplitSection
+from tocsin.core.schema import Layout, Schema, truth_of
 from tocsin.core.types import Sample
 from tocsin.data.dataset import Dataset
 from tocsin.data.sources import Reading, concatenate, read
 from tocsin.data.splits import split
+from truths import truths
 
 
 class Note(Sample):
@@ -27,7 +28,7 @@ LAYOUT = Layout(
     columns=frozenset({"text", "label"}),
     optional=frozenset({"mood"}),
     record=lambda row: {"text": row["text"], "mood": row.get("mood")},
-    label=lambda row: Label(row["label"] == "1"),
+    truth=lambda row: truth_of(row["label"] == "1"),
     denied={"label": "the truth", "shop": "where it comes from", "side": "how it was divided"},
     facets={"shop": "shop", "side": "side"},
     skip=lambda row: "an advert" if row["text"].startswith("ad ") else None,
@@ -73,8 +74,7 @@ def notes(rows: int = 600) -> Dataset:
     label[shop == "shop 2"] = 1
     return Dataset(
         {"text": names([f"note {i}" for i in range(rows)])},
-        label,
-        names([""] * rows),
+        truths(label),
         names([f"f:{i}" for i in range(rows)]),
         names(["f"] * rows),
         group=names([str(i // 2) if i < 12 else f"own {i}" for i in range(rows)]),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from data.meters import dataset
 from tocsin.data.fingerprint import fingerprint, mix, number_keys, row_keys, text_keys
+from truths import relabel
 
 
 def base():
@@ -35,8 +36,8 @@ def test_it_is_the_same_in_another_process():
 
 CHANGES = {
     "id": lambda d: replace(d, ids=np.array(["f:0", "f:1", "g:2"], dtype=object)),
-    "label": lambda d: replace(d, label=np.array([0, 1, 1])),
-    "category": lambda d: replace(d, category=np.array(["", "probe", ""], dtype=object)),
+    "label": lambda d: relabel(d, [0, 1, 1]),
+    "category": lambda d: relabel(d, d.label, ["", "probe", ""]),
     "number": lambda d: replace(d, columns={**d.columns, "volts": np.array([1.0, 2.0, 3.0])}),
     "text": lambda d: replace(
         d, columns={**d.columns, "site": np.array(["roof", "", "cellar"], dtype=object)}

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import create_model
 
 from data.meters import dataset
-from tocsin.core.detector import Label, Layout, Schema
 from tocsin.core.durable import json_bytes
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import SplitSection
+from tocsin.core.schema import Layout, Schema, truth_of
 from tocsin.core.types import Sample
 from tocsin.data.clusters import near_duplicates
 from tocsin.data.dataset import Dataset
@@ -287,7 +287,7 @@ def test_unsw_copies_are_found_and_kept_apart(shared_data: Path):
     fields = {c: (str | None if c in texts else float | None, None) for c in columns if c not in denied}
     sample = create_model("Unsw", __base__=Sample, **fields)  # type: ignore[call-overload]
     layout = Layout(
-        "unsw", frozenset(columns), lambda r: r, lambda r: Label(r["label"] == 1, r["attack_cat"]), denied
+        "unsw", frozenset(columns), lambda r: r, lambda r: truth_of(r["label"] == 1, r["attack_cat"]), denied
     )
     data = read([path], Schema("unsw", sample, {"unsw": layout}))
     (exact,), (rounded,) = (split(data, SplitSection(digits=digits)) for digits in (9, 3))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import create_model
 
-from tocsin.core.detector import Label, Layout, Schema
+from tocsin.core.schema import Layout, Schema, truth_of
 from tocsin.core.types import Sample
 from tocsin.data.sources import Reading, read
 
@@ -15,7 +15,7 @@ WIDTH = 42
 NAMES = [f"f{i}" for i in range(WIDTH)]
 Wide = create_model("Wide", __base__=Sample, **dict.fromkeys(NAMES, (float | None, None)))  # type: ignore[call-overload]
 LAYOUT = Layout(
-    "wide", frozenset([*NAMES, "y"]), lambda row: row, lambda row: Label(row["y"] == "1"), {"y": "truth"}
+    "wide", frozenset([*NAMES, "y"]), lambda row: row, lambda row: truth_of(row["y"] == "1"), {"y": "truth"}
 )
 
 

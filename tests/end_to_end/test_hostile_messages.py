@@ -7,13 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from end_to_end.letters import compose
 from serve.toys import ask, post, quiet
 from tocsin.artifact.open import open_artifact
 from tocsin.detectors.phishing.sample import MOST_CHARACTERS
 from tocsin.serve.app import create_app
+from tocsin.serve.service import Offer
 
 PATH = "/v1/phishing/predict"
 SECONDS = 10.0
@@ -25,9 +26,9 @@ def message(text: str, **fields: str) -> bytes:
 
 
 @pytest.fixture
-def app(mail_artifact: Path) -> FastAPI:
+def app(mail_artifact: Path) -> Starlette:
     """An application serves one conversation: it ends with its event loop."""
-    return create_app([open_artifact(mail_artifact)], quiet())
+    return create_app([Offer(open_artifact(mail_artifact))], quiet())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def app(mail_artifact: Path) -> FastAPI:
     ],
 )
 def test_what_is_no_message_is_refused_with_the_place(
-    app: FastAPI, body: bytes, status: int, kind: str, place: tuple[str, str] | None
+    app: Starlette, body: bytes, status: int, kind: str, place: tuple[str, str] | None
 ) -> None:
     answer = post(body, PATH, app)
     assert answer.status_code == status
@@ -90,7 +91,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_text_has_a_verdict_and_evidence_in_time(app: FastAPI, name: str) -> None:
+def test_a_hostile_text_has_a_verdict_and_evidence_in_time(app: Starlette, name: str) -> None:
     async def converse(client: httpx.AsyncClient) -> tuple[httpx.Response, float]:
         start = time.perf_counter()
         sent = message(HOSTILE[name])
@@ -108,14 +109,14 @@ def test_a_hostile_text_has_a_verdict_and_evidence_in_time(app: FastAPI, name: s
     assert took < SECONDS
 
 
-def test_a_language_that_is_not_that_of_the_text_changes_nothing(app: FastAPI) -> None:
+def test_a_language_that_is_not_that_of_the_text_changes_nothing(app: Starlette) -> None:
     text = compose(True, random.Random(3))
     bodies = [{"text": text, "language": language} for language in ("en", "zh", "xx", None)]
     verdicts = post(bodies, PATH, app).json()["verdicts"]
     assert len({verdict["probability"] for verdict in verdicts}) == 1
 
 
-def test_disguised_words_are_read_through(app: FastAPI) -> None:
+def test_disguised_words_are_read_through(app: Starlette) -> None:
     """Zero-width characters and look-alikes do not turn a phishing message into another."""
     plain = compose(True, random.Random(4))
     alike = str.maketrans({"a": "а", "e": "е", "o": "о", "p": "р", "c": "с"})  # Cyrillic
@@ -130,7 +131,7 @@ def test_disguised_words_are_read_through(app: FastAPI) -> None:
     assert [verdict["label"] for verdict in verdicts] == ["phishing"] * 4 + ["legitimate"]
 
 
-def test_a_hostile_neighbour_changes_no_verdict(app: FastAPI) -> None:
+def test_a_hostile_neighbour_changes_no_verdict(app: Starlette) -> None:
     texts = [compose(number % 2 == 0, random.Random(number)) for number in range(4)]
     among = [piece for text in texts for piece in ({"text": text}, {"text": "\u0301" * 20_000})]
 

@@ -18,6 +18,14 @@ BASE = (
     "evaluation.max_false_positive_rate=0.1", "evaluation.confidence=null", "data.limit=null",
 )  # fmt: skip
 
+READ = {
+    "ngrams": {"letters"},
+    "rules": {"cues"},
+    "lightgbm": {"shape"},
+    "average": {"tokens", "length", "shape", "letters"},
+}
+"""What ships -> the arrays that its graph reads."""
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,6 +49,7 @@ def test_what_ships_is_what_is_reported_first(run) -> None:
     assert result.evaluation.primary == ship
     assert models[ship].kind == ("model" if ship == "average" else "baseline")
     assert set(models) >= {ship, "model"}
+    assert ("lightgbm, augmented" in models) == (ship in ("lightgbm", "average")), "messages are augmented"
     reads = ship in ("ngrams", "average")
     assert (models[ship].metrics["roc_auc"].value > 0.9) == reads
     assert models["model"].metrics["roc_auc"].value < 0.9
@@ -49,8 +58,7 @@ def test_what_ships_is_what_is_reported_first(run) -> None:
 def test_alone_as_together_and_with_evidence(run) -> None:
     ship, result = run
     predictor = Predictor.load(open_artifact(result.artifact))
-    inputs = {spec.name for spec in predictor.artifact.manifest.inputs}
-    assert inputs == {"tokens", "length", "shape", "cues", "letters"}
+    assert {spec.name for spec in predictor.artifact.manifest.inputs} == READ[ship], "and nothing else"
     texts = ["hello zvx", "hello", "", "密码 zvx", "\x00\U0010ffff" * 50, "a" * 9000]
     samples = [Message(text=text or ".") for text in texts]
     together = [v.probability for v in predictor.predict(samples)]

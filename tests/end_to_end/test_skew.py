@@ -17,6 +17,7 @@ from tocsin.data.sources import Reading, read
 from tocsin.detectors.intrusion.demo import make
 from tocsin.detectors.intrusion.model import Features, build_model
 from tocsin.features.tabular import TabularEncoder
+from tocsin.nn.export import reads
 from tocsin.serve.predictor import Predictor
 from tocsin.workflows.training.train import TrainOptions, train_recipe
 
@@ -101,5 +102,6 @@ def probability_in_torch(
     model = build_model(features, config, len(manifest.calibration.categories))
     model.load_state_dict(weights)
     with torch.inference_mode():
-        logit = model.eval()(**{name: torch.from_numpy(values) for name, values in arrays.items()})["logit"]
+        read = reads(model, arrays)
+        logit = model.eval()(**{name: torch.from_numpy(values) for name, values in read.items()})["logit"]
     return torch.sigmoid(logit.double() / manifest.calibration.temperature).numpy()

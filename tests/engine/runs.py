@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from tocsin.core.axes import Axes
 from tocsin.core.duration import Duration
+from tocsin.core.heads import LOGIT, Head
 from tocsin.core.recipe import ComputeSection, OptimSection, StageSection
 from tocsin.core.types import Arrays
 from tocsin.engine.arrays import ArrayBatches
@@ -49,6 +51,10 @@ class Classify:
 
     def build(self) -> nn.Module:
         return Net(self.width, self.dropout)
+
+    heads: ClassVar[tuple[Head, ...]] = (LOGIT,)
+
+    target_axes: ClassVar[Axes] = {}
 
     def step(self, model: nn.Module, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> StepOutput:
         rows = len(inputs["x"])

@@ -3,14 +3,17 @@
 import json
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from torch import Tensor, nn
 
 from engine.runs import Classify, cpu, make_stage, same
+from tocsin.core.axes import Axes
 from tocsin.core.duration import Duration
 from tocsin.core.errors import TrainingCollapsed
+from tocsin.core.heads import LOGIT, Head
 from tocsin.core.recipe import OptimSection
 from tocsin.engine.checkpoint import read_weights
 from tocsin.engine.events import Event, StepDone
@@ -31,6 +34,10 @@ class Collapsing(Classify):
     cause: str = ""
     done: int = 0
     until: float = math.inf
+
+    heads: ClassVar[tuple[Head, ...]] = (LOGIT,)
+
+    target_axes: ClassVar[Axes] = {}
 
     def step(self, model: nn.Module, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> StepOutput:
         self.done += model.training

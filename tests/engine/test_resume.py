@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import structlog
@@ -16,8 +17,10 @@ from lightning_fabric.plugins.precision import MixedPrecision
 
 from engine.runs import Classify, cpu, history_without_times, make_stage, same
 from engine.worker import SETTINGS, STEPS, arm, context, fit_here, run
+from tocsin.core.axes import Axes
 from tocsin.core.duration import Duration
 from tocsin.core.errors import InputError, TocsinError
+from tocsin.core.heads import LOGIT, Head
 from tocsin.core.recipe import OptimSection
 from tocsin.engine.checkpoint import newest_checkpoint, read_weights
 from tocsin.engine.events import Event, StepDone
@@ -169,6 +172,9 @@ def test_a_signal_ends_with_a_checkpoint_and_code_4(tmp_path, undisturbed, numbe
 
 def test_a_signal_in_an_evaluation_does_not_wait_for_its_end(tmp_path, undisturbed):
     class Signalled(Classify):
+        heads: ClassVar[tuple[Head, ...]] = (LOGIT,)
+        target_axes: ClassVar[Axes] = {}
+
         def step(self, model, inputs, targets):
             if not model.training and len(self.tried) > 20:
                 self.tried.clear()

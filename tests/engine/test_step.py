@@ -1,6 +1,7 @@
 """One optimizer step: the gradient is that of the whole window, however it is cut, scaled or interrupted."""
 
 import math
+from typing import ClassVar
 
 import pytest
 import structlog
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from engine.runs import FEATURES, Classify, cpu, make_rows, make_section
+from tocsin.core.axes import Axes
 from tocsin.core.errors import InputError
+from tocsin.core.heads import LOGIT, Head
 from tocsin.core.recipe import OptimSection
 from tocsin.engine.batch import Batch
 from tocsin.engine.optim import make_optimizer
@@ -40,6 +43,10 @@ class Tag:
     def build(self) -> nn.Module:
         torch.manual_seed(5)
         return Tagger()
+
+    heads: ClassVar[tuple[Head, ...]] = (LOGIT,)
+
+    target_axes: ClassVar[Axes] = {}
 
     def step(self, model, inputs, targets) -> StepOutput:
         scores = model(x=inputs["x"])
@@ -76,6 +83,10 @@ def difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
 
 class MeanOfMeans(Tag):
     """What most loops do: a mean per micro-batch, divided by the number of micro-batches."""
+
+    heads: ClassVar[tuple[Head, ...]] = (LOGIT,)
+
+    target_axes: ClassVar[Axes] = {}
 
     def step(self, model, inputs, targets) -> StepOutput:
         output = super().step(model, inputs, targets)

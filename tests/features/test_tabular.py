@@ -144,7 +144,7 @@ def test_flatten_keeps_order_and_marks_what_is_missing():
 def test_hide_changes_one_feature_at_a_time():
     arrays = FITTED["quantile"].encode(columns(1))
     before = {n: a.tobytes() for n, a in arrays.items()}
-    parts = dict(FITTED["quantile"].hide(arrays))
+    parts = {str(place): part for place, part in FITTED["quantile"].hide(columns(1), arrays)}
     assert list(parts) == ["n0", "n1", "n2", "n3", "n4", "c0", "c1"]
     assert parts["n2"]["state"].tolist()[0][2] == HIDDEN
     assert parts["n2"]["numeric"][0, 2] == 0
@@ -231,3 +231,48 @@ def spent(fitted: TabularEncoder, table: dict[str, np.ndarray], clock) -> float:
     start = clock()
     fitted.encode(table)
     return clock() - start
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_watching_counts_what_training_did_not_see(scaling):
+    fitted, seen = FITTED[scaling], columns(2000)
+    few = take(seen, np.arange(3))
+    odd = {name: values.copy() for name, values in few.items()}
+    odd["n0"][0] = odd["n1"][0] = 1e9
+    odd["n2"][0] = -1e9
+    odd["c0"][1] = "never seen"
+    odd["n0"][2] = odd["c0"][2] = odd["c1"][2] = np.nan
+    odd["c0"][2] = odd["c1"][2] = None
+    usual, found = (fitted.watch(fitted.encode(some)) for some in (few, odd))
+    assert all(values.dtype == np.float64 and values.shape == (3,) for values in found.values())
+    assert found["at_highest"][0] == pytest.approx(2 / 5)
+    assert found["unknown"][1] == usual["unknown"][1] + 1 / 2
+    assert found["missing"][2] >= 3 / 7
+    assert found["spread"][0] > usual["spread"][0]
+
+
+def test_a_feature_with_one_value_is_at_no_end():
+    one = encoder("standard", numeric=1, categorical=0).fit({"n0": np.full(50, 7.0)})
+    found = one.watch(one.encode({"n0": np.array([7.0, 8.0, 6.0, np.nan])}))
+    assert found["at_highest"].tolist() == [0, 1, 0, 0]
+    assert found["at_lowest"].tolist() == [0, 0, 1, 0]
+    assert found["unknown"].tolist() == [0, 0, 0, 0]
+    assert found["missing"].tolist() == [0, 0, 0, 1]
+
+
+def test_without_a_feature_nothing_is_odd():
+    none = encoder(numeric=0, categorical=1).fit(columns(50, 0, 1))
+    found = none.watch(none.encode(columns(4, 0, 1)))
+    assert all(np.isfinite(values).all() and len(values) == 4 for values in found.values())
+
+
+def test_numbers_that_go_together_are_watched_together():
+    """Each column stays as it was; only their values no longer belong to one row."""
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=(2000, 1)) + 0.1 * rng.normal(size=(2000, 5))
+    bound = {f"n{i}": level[:, i] for i in range(5)}
+    loose = {name: rng.permutation(values) for name, values in bound.items()}
+    fitted = encoder(categorical=0).fit(bound)
+    before, after = (fitted.watch(fitted.encode(rows_)) for rows_ in (bound, loose))
+    assert after["level"].std() < 0.6 * before["level"].std()
+    assert after["spread"].mean() > 1.5 * before["spread"].mean()

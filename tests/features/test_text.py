@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.core.errors import InputError
-from tocsin.core.types import column
+from tocsin.core.types import Place, column
 from tocsin.features.folding import fold
 from tocsin.features.text import SHAPE, TextEncoder, TextOptions, passages
 from tocsin.features.tokenizer import BREAK, PAD, SPECIAL, TOKENIZER, learn_tokenizer, write_tokenizer
@@ -120,21 +120,14 @@ def test_passages_cover_every_word_once(text: str) -> None:
 
 def test_links_are_passages_of_their_own_and_are_taken_out() -> None:
     text = "Please go to https://bank.example/a right now."
-    found = dict(FITTED.hide_passages(columns([text], subject=["Urgent"])))
-    named = {name: text[slice(*map(int, name[5:-1].split(":")))] for name in found if name[0] == "t"}
+    asked = columns([text], subject=["Urgent"])
+    found = dict(FITTED.hide(asked, FITTED.encode(asked)))
+    named = {place: text[place.start : place.stop] for place in found if place.where == "text"}
     assert "https://bank.example/a" in named.values()
-    assert "subject[0:6]" in found
-    link = next(name for name, value in named.items() if value.startswith("https"))
+    assert Place(where="subject", start=0, stop=6) in found
+    link = next(place for place, value in named.items() if value.startswith("https"))
     without = FITTED.encode(columns([text.replace("https://bank.example/a", " ")], subject=["Urgent"]))
     assert all(found[link][key].tobytes() == without[key].tobytes() for key in without)
-
-
-def test_windows_are_hidden() -> None:
-    arrays = FITTED.encode(columns([TEXTS[0]]))
-    for name, changed in FITTED.hide(arrays):
-        start, stop = map(int, name[7:-1].split(":"))
-        assert (changed["tokens"][0, start:stop] == FITTED.hidden).all()
-        assert (changed["tokens"][0, stop:] == arrays["tokens"][0, stop:]).all()
 
 
 @pytest.mark.parametrize("name", ["text.json", TOKENIZER])
@@ -156,3 +149,24 @@ def test_the_shape_says_what_it_is_called() -> None:
     plain, loud = FITTED.encode(columns(["hello there my friend", "HELLO THERE $$$ !!!"]))["shape"]
     for name in ("capitals", "exclamations", "currency"):
         assert loud[SHAPE.index(name)] > plain[SHAPE.index(name)]
+
+
+def test_watching_counts_what_training_did_not_see() -> None:
+    usual = "Hello, dinner at eight?"
+    strange, long = "κωδικός", " ".join(["dinner"] * 40)
+    arrays = FITTED.encode(columns([usual, strange, long, ""]))
+    found = FITTED.watch(arrays)
+    assert all(values.dtype == np.float64 and values.shape == (4,) for values in found.values())
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert found["tokens"].tolist() == arrays["length"].tolist()
+    assert found["full"].tolist() == [0, 0, 1, 0]
+    assert found["pieces"][1] > 0.9 > found["pieces"][0]
+    assert found["cues"].tolist() == arrays["cues"].sum(axis=1).tolist()
+    assert {f"shape.{name}" for name in SHAPE} < found.keys()
+
+
+def test_padding_is_no_piece() -> None:
+    narrow, wide = (encoder(tokens=size) for size in (32, 128))
+    texts = columns(TEXTS[:5])
+    pieces = [one.watch(one.encode(texts))["pieces"].tolist() for one in (narrow, wide)]
+    assert pieces[0][:2] == pieces[1][:2]

@@ -34,7 +34,7 @@ class Server:
         for line in self.process.stderr:
             self.log.append(json.loads(line))
             if self.log[-1]["event"] == "listening":
-                self.port = int(self.log[-1]["url"].rpartition(":")[2])
+                self.port = int(self.log[-1]["own_address"].rpartition(":")[2])
                 self._listening.set()
 
     def connect(self) -> http.client.HTTPConnection:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from serve.toys import (
     ATTACK,
@@ -30,6 +30,7 @@ from serve.toys import (
 from tocsin.core.errors import InputError
 from tocsin.serve.app import create_app
 from tocsin.serve.predictor import Predictor
+from tocsin.serve.service import Offer
 from tocsin.serve.settings import Settings
 
 TOKEN = "correct-horse-battery"
@@ -60,7 +61,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return event
 
 
-def get(path: str, app: FastAPI | None = None, **headers: str) -> httpx.Response:
+def get(path: str, app: Starlette | None = None, **headers: str) -> httpx.Response:
     return ask(lambda client: client.get(path, headers=headers), app)
 
 
@@ -109,8 +110,11 @@ def test_older_clients_get_their_words(path: str) -> None:
 def test_describes_what_is_served() -> None:
     card, models = get("/v1/toy").json(), get("/v1/models").json()
     assert models["models"] == [
-        {"detector": "toy", "name": "toys", "version": "7", "digest": toy_artifact().digest, "ready": True}
-    ]
+        {
+            "detector": "toy", "alias": "default", "path": "/v1/toy", "runtime": "onnx", "name": "toys",
+            "version": "7", "digest": toy_artifact().digest, "ready": True,
+        }
+    ]  # fmt: skip
     assert card["schema"]["additionalProperties"] is False
     assert card["fields"] == ["a", "b", "protocol", "note"]
     assert (card["threshold"], card["abstain_below"], card["positive"]) == (0.6, 0.4, "bad")
@@ -135,7 +139,7 @@ def test_aliases_are_there_for_a_single_artifact_only(monkeypatch: pytest.Monkey
 
     for module in ("predictor", "service"):
         monkeypatch.setattr(f"tocsin.serve.{module}.load_detector", load)
-    two = create_app([toy_artifact(), toy_artifact(detector="other")], quiet())
+    two = create_app([Offer(toy_artifact()), Offer(toy_artifact(detector="other"))], quiet())
 
     async def converse(client: httpx.AsyncClient) -> list[int]:
         replies = [await client.post(path, json=ATTACK) for path in (*POSTS, "/v1/other/predict")]
@@ -144,10 +148,9 @@ def test_aliases_are_there_for_a_single_artifact_only(monkeypatch: pytest.Monkey
     assert ask(converse, two) == [200, 404, 404, 200, 404]
 
 
-@pytest.mark.parametrize("artifacts", [[], [toy_artifact(), toy_artifact()]])
-def test_nothing_or_twice_the_same_cannot_be_served(artifacts: list) -> None:
-    with pytest.raises(InputError):
-        create_app(artifacts, quiet())
+def test_nothing_cannot_be_served() -> None:
+    with pytest.raises(InputError, match="no artifact to serve"):
+        create_app([], quiet())
 
 
 # Bodies and their limits
@@ -293,6 +296,26 @@ def test_a_token_opens_every_route_but_health(path: str) -> None:
 @pytest.mark.parametrize("path", [*POSTS, "/nowhere"])
 def test_without_a_token_nothing_is_answered(path: str) -> None:
     assert post(ATTACK, path, toy_app(quiet(tokens=(TOKEN,)))).status_code == 401
+
+
+@pytest.mark.parametrize(("token", "status"), [("wrong", 401), (TOKEN, 413)])
+def test_the_token_is_looked_at_before_the_body(token: str, status: int) -> None:
+    """The control: with the right token the same body is read until it is too long."""
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1000
+            yield b" " * 1000
+
+    async def converse(client: httpx.AsyncClient) -> httpx.Response:
+        headers = JSON | {"authorization": f"Bearer {token}"}
+        return await client.post("/v1/toy/predict", content=endless(), headers=headers)
+
+    reply = ask(converse, toy_app(quiet(max_body_bytes=2048, tokens=(TOKEN,))))
+    assert (reply.status_code, reply.headers["connection"]) == (status, "close")
+    assert (taken == 0) is (status == 401)
 
 
 # Health
@@ -457,14 +480,24 @@ def test_every_request_is_counted_exactly(tmp_path: Path) -> None:
     assert metric(text, 'tocsin_http_requests_total{code="200",method="POST",route="/v1/toy/predict"}') == 5
     assert metric(text, 'tocsin_http_requests_total{code="404",method="other",route="unmatched"}') == 1
     assert metric(text, "tocsin_http_requests_total") == 9
-    assert metric(text, 'tocsin_predictions_total{decision="bad",detector="toy",model_version="7"}') == 6
-    assert metric(text, 'tocsin_predictions_total{decision="good"') == 5
-    assert metric(text, 'tocsin_abstentions_total{detector="toy"}') == 5
-    assert metric(text, 'tocsin_inputs_rejected_total{detector="toy",reason="invalid-sample"}') == 1
-    assert metric(text, 'tocsin_nonfinite_outputs_total{detector="toy"}') == 1
+    toy = 'alias="default",decision="{}",detector="toy",model_version="7"'
+    assert metric(text, f"tocsin_predictions_total{{{toy.format('bad')}}}") == 6
+    assert metric(text, f"tocsin_predictions_total{{{toy.format('good')}}}") == 5
+    assert metric(text, 'tocsin_abstentions_total{alias="default",detector="toy"}') == 5
+    assert (
+        metric(text, 'tocsin_inputs_rejected_total{alias="default",detector="toy",reason="invalid-sample"}')
+        == 1
+    )
+    assert metric(text, 'tocsin_nonfinite_outputs_total{alias="default",detector="toy"}') == 1
     assert metric(text, "tocsin_prediction_score_ratio_count") == 16
     assert metric(text, "tocsin_inference_batch_size_sum") == 16
-    assert metric(text, 'tocsin_inference_stage_duration_seconds_count{detector="toy",stage="infer"}') >= 6
+    assert (
+        metric(
+            text,
+            'tocsin_inference_stage_duration_seconds_count{alias="default",detector="toy",stage="infer"}',
+        )
+        >= 6
+    )
     assert metric(text, "tocsin_model_trained_timestamp_seconds") == 1795168800
     assert metric(text, "tocsin_model_info") == 1
     assert "process_resident_memory_bytes" in text
@@ -473,7 +506,7 @@ def test_every_request_is_counted_exactly(tmp_path: Path) -> None:
     assert lines[0]["decisions"] == {"bad": 1, "good": 1, "abstain": 1}
     assert lines[0] | {"timestamp": 0, "request_id": 0, "latency_s": 0, "decisions": 0} == {
         "timestamp": 0, "request_id": 0, "method": "POST", "route": "/v1/toy/predict", "status": 200,
-        "input_bytes": 91, "latency_s": 0, "detector": "toy", "rows": 3, "decisions": 0,
+        "input_bytes": 91, "latency_s": 0, "detector": "toy", "alias": "default", "rows": 3, "decisions": 0,
         "artifact": toy_artifact().digest,
     }  # fmt: skip
     assert lines[7]["route"] == "unmatched"

@@ -34,7 +34,17 @@ def server(sealed: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
+def parrot(sealed_parrot: Path) -> Iterator[Server]:
+    with serving(sealed_parrot) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def operations(server: Server) -> list[Operation]:
+    return operations_of(server)
+
+
+def operations_of(server: Server) -> list[Operation]:
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{server.port}/openapi.json")
     schema.config.generation.update(database="none")
     return [found.ok() for found in schema.get_all_operations()]
@@ -72,6 +82,11 @@ def check(seen: Counter[int]) -> None:
 
 def test_every_answer_is_as_documented(operations: list[Operation]) -> None:
     check(fuzz(operations, EXAMPLES))
+
+
+def test_every_text_is_as_documented(parrot: Server) -> None:
+    """By events too: both media types are in the document."""
+    check(fuzz(operations_of(parrot), EXAMPLES))
 
 
 @pytest.mark.release

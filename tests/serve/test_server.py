@@ -19,10 +19,11 @@ import pytest
 from serve.processes import Server, eventually, metric, serving
 from serve.toys import ATTACK, SAMPLES
 from tocsin.core.errors import InputError
-from tocsin.serve.server import _listen, run
+from tocsin.serve.server import _listen
 from tocsin.serve.settings import Settings
 
 IN_FLIGHT = 40
+TOKEN = "correct-horse-battery"
 MALFORMED = 300
 
 
@@ -72,10 +73,25 @@ def test_the_audit_hook_sees_what_is_forbidden(sealed: Path, tmp_path: Path) -> 
     assert {"open", "import"} <= {json.loads(line)[0] for line in report.read_text().splitlines()}
 
 
+@pytest.mark.parametrize("redacts", [True, False])
+def test_secrets_are_taken_out_of_the_log(sealed: Path, redacts: bool) -> None:
+    """Without the patterns, the control, the same log holds them; the text of an error it never holds."""
+    text = "token=swordfish for jane@mail.example"
+    with serving(sealed, mutter=text, redacts=redacts) as server:
+        assert server.end() == 0
+    said = [line for line in server.log if line["event"].startswith("a library")]
+    assert [line["event"].partition(" says ")[0] for line in said] == ["a library", "a library failed"]
+    for secret in ("swordfish", "jane"):
+        assert (secret in json.dumps(said[0])) is not redacts
+        assert secret not in json.dumps(said[1])
+    assert said[1]["error"] == "ValueError"
+    assert any(line.get("own_address", "").startswith("http://127.0.0.1:") for line in server.log)
+
+
 def test_importing_the_package_costs_nothing() -> None:
     program = (
         "import sys; sys.modules['torch'] = None; import tocsin.serve, tocsin.serve.settings\n"
-        "assert not {'fastapi', 'onnxruntime', 'uvicorn', 'prometheus_client'} & set(sys.modules)\n"
+        "assert not {'starlette', 'onnxruntime', 'uvicorn', 'prometheus_client'} & set(sys.modules)\n"
         "import tocsin.serve.server"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
@@ -273,16 +289,6 @@ def test_answers_do_not_wait_for_an_acknowledgement(sealed: Path) -> None:
     assert min(seconds) < 0.02
 
 
-def test_an_artifact_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing-here"):
-        run([tmp_path / "nothing-here"], Settings(port=0))
-
-
-def test_an_unsigned_artifact_is_refused_where_a_signature_is_asked_for(sealed: Path) -> None:
-    with pytest.raises(InputError, match="signature"):
-        run([sealed], Settings(port=0, require_signature=True))
-
-
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_client_can_read_that_its_body_is_too_large(sealed: Path, chunked: bool) -> None:
     with serving(sealed, settings={"max_body_bytes": 100_000}) as server:
@@ -298,6 +304,32 @@ def test_a_client_can_read_that_its_body_is_too_large(sealed: Path, chunked: boo
             )
             assert connection.getresponse().status == status
             connection.close()
+
+
+def test_without_a_token_a_body_is_not_waited_for(sealed: Path) -> None:
+    """The control is the second half: with the token the server waits for what was announced."""
+    settings = {"tokens": TOKEN, "body_timeout": 1.0}
+    with serving(sealed, ready=False, settings=settings) as server:
+        eventually(lambda: server.port)
+        for token, status in (("", b"401"), (TOKEN, b"408")):
+            for length in (b"Content-Length: 500000", b"Transfer-Encoding: chunked"):
+                head = b"POST /v1/toy/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                head += f"Authorization: Bearer {token}\r\n".encode() + length + b"\r\n\r\n"
+                with socket.create_connection(("127.0.0.1", server.port), timeout=20) as link:
+                    start = time.monotonic()
+                    link.sendall(head)
+                    assert link.recv(65536).split()[1] == status
+                    assert (time.monotonic() - start < 0.9) is (status == b"401")
+
+
+@pytest.mark.parametrize("size", [10, 500_000, 5_000_000])
+def test_a_client_can_read_that_its_token_is_wrong(sealed: Path, size: int) -> None:
+    with serving(sealed, ready=False, settings={"tokens": TOKEN}) as server:
+        eventually(lambda: server.port)
+        connection = server.connect()
+        connection.request("POST", "/v1/toy/predict", b" " * size, {"content-type": "application/json"})
+        assert connection.getresponse().status == 401
+        connection.close()
 
 
 def malformed(rng: random.Random) -> bytes:

@@ -14,6 +14,7 @@ def test_every_setting_is_described_and_can_be_a_variable(monkeypatch: pytest.Mo
     given = {
         "host": "::1", "port": "9", "workers": "2", "threads": "3", "max_body_bytes": "2000", "max_batch": "4",
         "max_explained": "5", "queue": "6", "body_timeout": "7.5", "inference_timeout": "8", "heartbeat_timeout": "9",
+        "max_answers": "12", "max_tokens": "13",
         "drain_delay": "0", "drain_timeout": "11", "tokens": "a-token-of-16-char, another-token-of-it",
         "log_level": "error", "request_log": "/dev/null", "require_signature": "true", "public_key": "key.pem",
     }  # fmt: skip

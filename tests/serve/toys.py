@@ -13,16 +13,18 @@ from typing import Any
 import httpx
 import numpy as np
 import onnx
-from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
+from starlette.applications import Starlette
 
 import tocsin.detectors
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, Manifest, Provenance, TensorSpec
 from tocsin.artifact.open import Artifact
-from tocsin.core.detector import Calibration
+from tocsin.core.encoder import Calibration
+from tocsin.core.heads import LOGIT, Head
 from tocsin.core.plugins import load_detector
 from tocsin.core.types import tabulate
 from tocsin.serve.app import create_app
+from tocsin.serve.service import Offer
 from tocsin.serve.settings import Settings
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -42,6 +44,7 @@ OUTPUTS = (
     TensorSpec(name="logit", dtype="float32", shape=(None,)),
     TensorSpec(name="category", dtype="float32", shape=(None, 2)),
 )
+HEADS = (LOGIT, Head("category", "kinds", (2,)))
 
 
 @cache
@@ -114,7 +117,8 @@ def toy_manifest(**changes: Any) -> Manifest:
     calibration = Calibration("bad", "good", ("left", "right"), 1.5, 0.6, 0.4)
     given: dict[str, Any] = {
         "detector": "toy", "name": "toys", "version": "7", "created_at": "2026-11-20T10:00:00+00:00",
-        "sample": "toy", "runtime": "onnx", "inputs": INPUTS, "outputs": OUTPUTS, "calibration": calibration,
+        "sample": "toy", "runtime": "onnx", "inputs": INPUTS, "outputs": OUTPUTS,
+        "heads": HEADS, "calibration": calibration,
         "metrics": {"roc_auc": {"value": 0.9, "low": 0.8, "high": 0.95}}, "data": {}, "parity": {},
         "provenance": provenance,
     }  # fmt: skip
@@ -131,12 +135,12 @@ def quiet(**changes: Any) -> Settings:
     return Settings(request_log=Path("/dev/null"), **changes)
 
 
-def toy_app(settings: Settings | None = None, artifact: Artifact | None = None) -> FastAPI:
-    return create_app([toy_artifact() if artifact is None else artifact], settings or quiet())
+def toy_app(settings: Settings | None = None, artifact: Artifact | None = None) -> Starlette:
+    return create_app([Offer(toy_artifact() if artifact is None else artifact)], settings or quiet())
 
 
 @asynccontextmanager
-async def running(app: FastAPI, ready: bool = True) -> AsyncIterator[httpx.AsyncClient]:
+async def running(app: Starlette, ready: bool = True) -> AsyncIterator[httpx.AsyncClient]:
     """Run an application without a socket; wait until it is ready."""
     transport = httpx.ASGITransport(app=app)
     async with (
@@ -155,7 +159,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def ask(act: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], app: FastAPI | None = None) -> Any:
+def ask(act: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], app: Starlette | None = None) -> Any:
     """Run one conversation with an application and return what it returns."""
 
     async def talk() -> Any:
@@ -166,7 +170,7 @@ def ask(act: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], app: FastA
 
 
 def post(
-    body: object = None, path: str = "/v1/toy/predict", app: FastAPI | None = None, **given: Any
+    body: object = None, path: str = "/v1/toy/predict", app: Starlette | None = None, **given: Any
 ) -> httpx.Response:
     """Send one POST, a JSON value or raw bytes, and return the response."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()

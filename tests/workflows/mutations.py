@@ -13,8 +13,8 @@ from pydantic import AfterValidator, create_model
 from tocsin.artifact.manifest import Manifest
 from tocsin.artifact.store import Store
 from tocsin.audit.readiness.facts import Known
-from tocsin.core.detector import Calibration
 from tocsin.core.durable import json_bytes
+from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.errors import InputError
 from tocsin.core.types import Arrays
 from tocsin.workflows.readiness import drills
@@ -212,10 +212,10 @@ def forgetful_decoder(h: Healthy) -> Known:
     calls = iter(np.linspace(0.1, 0.9, 50))
     decode = h.predictor.detector.decode
 
-    def moody(outputs: Arrays, calibration: Calibration, artifact: str) -> list:
+    def moody(outputs: Arrays, asked: Asked, calibration: Calibration, artifact: str) -> list:
         return [
             v.model_copy(update={"probability": float(next(calls))})
-            for v in decode(outputs, calibration, artifact)
+            for v in decode(outputs, asked, calibration, artifact)
         ]
 
     return h.measured(

@@ -1,6 +1,7 @@
 """int8 must earn its place: it is kept only where it costs next to nothing on the validation rows."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tocsin.core.heads import LOGIT
 from tocsin.core.recipe import DataSection, ExportSection, Recipe
 from tocsin.core.types import Arrays
 from tocsin.engine.task import Part
-from tocsin.nn.export import export_onnx, open_session
-from tocsin.workflows.training.members import Job, Parts, quantise, score
+from tocsin.nn.export import export_onnx
+from tocsin.nn.sessions import open_session, score
+from tocsin.workflows.training.members import Job, Parts, quantise
 from tocsin.workflows.training.trackers import Tracking
+from truths import truths
 
 
 class Linear(nn.Module):
@@ -41,10 +45,10 @@ def parts(exported: bytes) -> Parts:
 
     def part(seed: int) -> Part:
         arrays = numbers(2000, seed)
-        label = (score(open_session(exported), arrays)["logit"] > 0).astype(np.int64)
-        return Part({}, arrays, label, np.full(2000, -1))
+        label = (score(open_session(exported), arrays, {})["logit"] > 0).astype(np.int64)
+        return Part({}, arrays, truths(label))
 
-    encoder: Any = None
+    encoder: Any = SimpleNamespace(axes={})
     return Parts(encoder, (), part(1), part(2), part(3), None)
 
 
@@ -62,7 +66,7 @@ def job(allowed: float, folder: Path) -> Job:
 
 def test_int8_is_kept_where_it_costs_little(exported: bytes, parts: Parts, tmp_path: Path) -> None:
     told: list[str] = []
-    model, cost = quantise(exported, parts, job(0.05, tmp_path), told.append)
+    model, cost = quantise(exported, (LOGIT,), parts, job(0.05, tmp_path), told.append)
     assert cost.kept
     assert model != exported
     assert 0 < max(cost.roc_auc_loss, cost.f1_loss) <= 0.05
@@ -71,7 +75,7 @@ def test_int8_is_kept_where_it_costs_little(exported: bytes, parts: Parts, tmp_p
 
 def test_float32_is_kept_where_int8_costs_too_much(exported: bytes, parts: Parts, tmp_path: Path) -> None:
     told: list[str] = []
-    model, cost = quantise(exported, parts, job(0.0, tmp_path), told.append)
+    model, cost = quantise(exported, (LOGIT,), parts, job(0.0, tmp_path), told.append)
     assert not cost.kept
     assert model == exported
     assert "float32 is kept" in told[0]
@@ -80,6 +84,6 @@ def test_float32_is_kept_where_int8_costs_too_much(exported: bytes, parts: Parts
 def test_the_loss_is_that_of_scikit_learn(exported: bytes, parts: Parts, tmp_path: Path) -> None:
     from sklearn.metrics import f1_score
 
-    model, cost = quantise(exported, parts, job(0.05, tmp_path), lambda _: None)
+    model, cost = quantise(exported, (LOGIT,), parts, job(0.05, tmp_path), lambda _: None)
     guess = score(open_session(model), parts.valid.arrays)["logit"] >= 0
     assert cost.f1_loss == pytest.approx(1 - f1_score(parts.valid.label, guess))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tocsin.audit.gates import TITLES, Gate
-from tocsin.audit.readiness import criteria
+from tocsin.audit.readiness import promises
 from tocsin.audit.readiness.facts import Known, Measurement
 from tocsin.audit.readiness.lines import TESTS, Making, make_lines
 from tocsin.data.sources import Reading, read
@@ -93,7 +93,7 @@ def test_a_gate_that_nobody_checked_has_not_passed(healthy: Healthy) -> None:
 
 
 def test_every_line_that_can_fail_is_broken_here() -> None:
-    named = {c.id for checks in TESTS.values() for c in checks} | {c.id for c in criteria.CHECKS}
+    named = {c.id for checks in TESTS.values() for c in checks} | {c.id for c in promises.CHECKS}
     broken = set().union(*(lines for lines, _ in MUTATIONS)) | {"P65", "C31"}
     assert broken == named - LATER
     assert sum(len(checks) for checks in TESTS.values()) == 28

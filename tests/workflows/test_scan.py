@@ -22,17 +22,21 @@ from serve.toys import post, quiet, toy_artifact
 from tocsin.artifact.manifest import GOLDEN, ONNX, TensorSpec
 from tocsin.artifact.open import Artifact
 from tocsin.cli.app import app
-from tocsin.core.detector import Calibration, Target
+from tocsin.core.detector import Target
+from tocsin.core.encoder import Calibration
 from tocsin.core.errors import InputError
-from tocsin.core.types import Verdict
+from tocsin.core.types import Place, Verdict
 from tocsin.detectors.phishing.mail import parse_mail, to_sample
 from tocsin.detectors.phishing.mailbox import MOST_HIDDEN, read_mail, target
 from tocsin.serve.app import create_app
 from tocsin.serve.predictor import Predictor
+from tocsin.serve.service import Offer
 from tocsin.workflows.using import scan as scanning
-from tocsin.workflows.using.findings import Finding, ecs_document, ocsf_finding
 from tocsin.workflows.using.scan import Scan
+from tocsin.workflows.using.scanned import Scanned
 from tocsin.workflows.using.stores import Source
+from tocsin.workflows.using.writers.ecs import ecs_document
+from tocsin.workflows.using.writers.ocsf import ocsf_finding
 
 PLUGINS = str(Path(__file__).parent / "plugins")
 if PLUGINS not in tocsin.detectors.__path__:
@@ -165,7 +169,7 @@ def test_the_probability_is_that_of_the_route(mails: Path) -> None:
     raws = {"phish": PHISH, "ham": HAM, "doubt": DOUBT}
     samples = [to_sample(parse_mail(raw)) for raw in raws.values()]
     body = [{k: v for k, v in sample.items() if k != "sender_domain"} for sample in samples]
-    verdicts = post(body, "/v1/mailtoy/predict", create_app([artifact()], quiet())).json()["verdicts"]
+    verdicts = post(body, "/v1/mailtoy/predict", create_app([Offer(artifact())], quiet())).json()["verdicts"]
     served = {name: verdict["probability"] for name, verdict in zip(raws, verdicts, strict=True)}
     targets = json.loads(scan(mails, "--json").stdout)["targets"]
     assert {Path(t["target"]).stem: t["verdict"]["probability"] for t in targets} == served
@@ -175,12 +179,12 @@ def test_a_sample_that_does_not_fit_is_refused_and_the_rest_goes_on(
     mails: Path, loaded: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def reader(_source: object) -> Iterator[Target]:
-        yield Target("empty", {"text": ""})
-        yield Target("good", {"text": "password", "sender_domain": "left out"})
+        yield Target(Place(where="empty"), {"text": ""})
+        yield Target(Place(where="good"), {"text": "password", "sender_domain": "left out"})
 
     monkeypatch.setattr(scanning, "resolve", lambda _reference: reader)
     run = Scan(Source("x", mails), ["any"])
-    found = list(run.findings())
+    found = list(run.results())
     assert (run.targets, run.positive, run.refused) == (2, 1, 1)
     assert found[0].reason.startswith("text: ")
 
@@ -393,7 +397,7 @@ def test_ecs_documents_have_what_the_schema_requires(mails: Path) -> None:
 
 def test_a_missing_or_mistyped_field_would_be_noticed() -> None:
     verdict = Verdict(label="phishing", probability=0.9, threshold=0.5, artifact="d" * 64)
-    finding = Finding(Target("t", {"text": "x"}), verdict)
+    finding = Scanned(Target(Place(where="t"), {"text": "x"}), verdict)
     good, document = ocsf_finding(finding, "mailtoy"), ecs_document(finding, "mailtoy", True)
     assert (faults(good, OCSF_REQUIRED), faults(document, ECS_REQUIRED)) == ([], [])
     assert faults(good | {"time": "now", "metadata": {}}, OCSF_REQUIRED) == [
@@ -411,11 +415,13 @@ def test_a_missing_or_mistyped_field_would_be_noticed() -> None:
 def test_only_what_ocsf_takes_for_an_address_is_one(sender: str, held: bool) -> None:
     verdict = Verdict(label="phishing", probability=0.9, threshold=0.5, artifact="d" * 64)
     said = {"email": {"subject": "s", "from": {"address": [sender]}}}
-    (evidence,) = ocsf_finding(Finding(Target("t", {}, ecs=said), verdict), "mailtoy")["evidences"]
+    (evidence,) = ocsf_finding(Scanned(Target(Place(where="t"), {}, ecs=said), verdict), "mailtoy")[
+        "evidences"
+    ]
     assert evidence.get("email") == ({"from": sender, "subject": "s"} if held else None)
 
 
 def test_the_same_mail_is_the_same_finding() -> None:
     verdict = Verdict(label="phishing", probability=0.9, threshold=0.5, artifact="d" * 64)
-    uids = {Finding(Target(name, {"text": "\ud800"}), verdict).uid for name in ("a", "a", "b")}
+    uids = {Scanned(Target(Place(where=name), {"text": "\ud800"}), verdict).uid for name in ("a", "a", "b")}
     assert len(uids) == 2

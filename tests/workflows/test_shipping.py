@@ -1,6 +1,5 @@
 """A baseline ships like a network: packaged, verified, served, explained; and so does its average with the network."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,22 +8,28 @@ import pytest
 
 from end_to_end.server import serving
 from tocsin.artifact.open import open_artifact
+from tocsin.core.baseline import Inputs
+from tocsin.core.encoder import Asked
 from tocsin.core.errors import CheckFailed, InputError
+from tocsin.core.heads import probability
 from tocsin.core.recipes import with_overrides
 from tocsin.core.types import tabulate
 from tocsin.detectors.intrusion.demo import make
 from tocsin.metrics.evaluation import EvaluationReport
+from tocsin.monitor.heads import Answers
+from tocsin.monitor.profile import PROFILE, Observed, parse_profile, profile
 from tocsin.serve.predictor import Predictor
-from tocsin.workflows.training.ladder import Ladder, fit_ladder
-from tocsin.workflows.training.members import Job, Member, encode_parts, fit_member, probability
+from tocsin.workflows.training.ladder import check_ladder, fit_ladder
+from tocsin.workflows.training.members import Job, Member, encode_parts, fit_member
 from tocsin.workflows.training.package import Proof, package
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.training.provenance import make_provenance
-from tocsin.workflows.training.shipping import choose_shipped
+from tocsin.workflows.training.shipping import Ladder, choose_shipped
 from tocsin.workflows.training.trackers import Tracking
 from tocsin.workflows.training.train import judge_members
 from workflows.reference_run import RECIPE
 
+BASELINES = "majority, stump, logistic, lightgbm"
 KINDS = ("logistic", "lightgbm", "average")
 
 
@@ -44,7 +49,7 @@ class Run:
         return replace(self.network, job=replace(self.network.job, recipe=recipe))
 
     def ship(self, kind: str) -> Member:
-        return choose_shipped(self.shipping(kind), self.ladder.shippable, quiet)
+        return choose_shipped(self.shipping(kind), self.ladder, quiet)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("shipping")
     data = make(folder, 0, rows=6000)
     (folder / "recipe.yaml").write_text(RECIPE)
-    sets = [f"data.train=[{data}]", f"output={folder}", "export.ship=average"]
+    sets = [
+        f"data.train=[{data}]",
+        f"output={folder}",
+        "export.ship=average",
+        f"evaluation.baselines=[{BASELINES}]",
+    ]
     prepared = prepare(resolve_recipe(folder / "recipe.yaml", sets).recipe)
     fold = prepared.folds[0]
     models = folder / "models" / "model"
@@ -88,13 +98,12 @@ def test_the_network_ships_unless_the_recipe_says_otherwise(run: Run) -> None:
 
 def test_the_exported_model_answers_as_its_library(run: Run, shipped: Member) -> None:
     test, encoder = run.network.parts.test, run.network.parts.encoder
-    flat = encoder.flatten(test.arrays)[0]
     if shipped.job.name == "average":
         other = run.ship("lightgbm")
         logit = run.network.test["logit"] / run.network.temperature + other.test["logit"] / other.temperature
         wanted = probability(logit / 2, 1.0)
     else:
-        wanted = run.ladder.tables[shipped.job.name].predict(flat)
+        wanted = run.ladder[shipped.job.name].model.predict(Inputs(encoder, test.arrays))
     assert len(wanted) > 1500
     assert np.abs(probability(shipped.test["logit"], 1.0) - wanted).max() < 1e-5
     assert 0 <= max(shipped.parity.values()) < 1e-5
@@ -110,6 +119,22 @@ def test_the_reported_scores_are_those_of_the_sealed_file(
     primary = evaluation.models[evaluation.primary]
     assert flagged.sum() == primary.confusion.true_positives + primary.confusion.false_positives
     assert ((flagged) & (test.label == 1)).sum() == primary.confusion.true_positives
+
+
+def test_who_serves_sees_the_rows_as_the_profile_does(predictor: Predictor, run: Run) -> None:
+    sealed = parse_profile(predictor.artifact.files[PROFILE])
+    valid, encoder = run.network.parts.valid, predictor.encoder
+    asked = Asked(valid.columns, encoder.encode(valid.columns), predictor.heads)
+    answers = Answers(predictor.outputs(valid.columns), asked, predictor.artifact.manifest.calibration)
+    seen = profile(Observed(answers, encoder.watch(asked.arrays), valid.facets))
+    assert (seen.rows, seen.columns, seen.arrays) == (sealed.rows, sealed.columns, sealed.arrays)
+    assert seen.reference.watched == sealed.reference.watched
+    assert seen.reference.columns == sealed.reference.columns
+    assert seen.heads.keys() == sealed.heads.keys() == {head.name for head in predictor.heads}
+    assert seen.heads["logit"].above == sealed.heads["logit"].above > 0
+    assert seen.heads["logit"].quantiles == pytest.approx(sealed.heads["logit"].quantiles, abs=1e-6)
+    assert seen.reference.scores["logit"] == pytest.approx(sealed.reference.scores["logit"], abs=1e-6)
+    assert len(set(sealed.reference.scores["logit"])) > 100
 
 
 def test_a_baseline_names_no_kind_and_the_average_does(predictor: Predictor, shipped: Member) -> None:
@@ -149,10 +174,20 @@ def test_only_a_network_seals_weights_of_pytorch(predictor: Predictor, shipped: 
 def test_a_library_that_answers_otherwise_stops_the_export(run: Run, kind: str) -> None:
     """The parity gate: the same trees, and a `predict` that is 0.001 away."""
     name = "logistic" if kind == "logistic" else "lightgbm"
-    honest = run.ladder.tables[name]
-    moved: Callable[[np.ndarray], np.ndarray] = lambda matrix: honest.predict(matrix) * 0.999  # noqa: E731
+    honest = run.ladder[name]
+
+    class Moved:
+        """The same model, and another answer."""
+
+        def __getattr__(self, attribute: str) -> object:
+            return getattr(honest.model, attribute)
+
+        def predict(self, inputs: Inputs) -> np.ndarray:
+            return honest.model.predict(inputs) * 0.999
+
+    choose_shipped(run.shipping(kind), {name: honest}, quiet)
     with pytest.raises(CheckFailed, match=f"{name} as ONNX differs from its library"):
-        choose_shipped(run.shipping(kind), {name: replace(honest, predict=moved)}, quiet)
+        choose_shipped(run.shipping(kind), {name: replace(honest, model=Moved())}, quiet)
 
 
 def test_an_encoder_that_says_no_parts_cannot_ship_a_baseline(run: Run) -> None:
@@ -165,15 +200,26 @@ def test_an_encoder_that_says_no_parts_cannot_ship_a_baseline(run: Run) -> None:
     network = run.shipping("lightgbm")
     parts = replace(network.parts, encoder=Opaque(network.parts.encoder))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="cannot be flattened"):
-        choose_shipped(replace(network, parts=parts), run.ladder.tables, quiet)
+        choose_shipped(replace(network, parts=parts), run.ladder, quiet)
+    check_ladder(network.job.recipe, network.parts)
+    with pytest.raises(
+        InputError, match=r"export\.ship: lightgbm reads flat features, and the arrays of intrusion"
+    ):
+        check_ladder(network.job.recipe, parts)
+
+
+def test_a_baseline_that_cannot_read_the_samples_is_refused_before_training(run: Run) -> None:
+    network = run.shipping("model", **{"evaluation.baselines": ["majority", "tfidf"]})
+    with pytest.raises(
+        InputError, match=r"evaluation\.baselines: tfidf reads texts, and these samples are none"
+    ):
+        check_ladder(network.job.recipe, network.parts)
 
 
 def test_weights_say_how_much_each_part_counts(run: Run) -> None:
     boosted, linear = (run.ship(name) for name in ("lightgbm", "logistic"))
     weights = {"logistic": 0.5, "model": 2, "lightgbm": 1.5}
-    mixed = choose_shipped(
-        run.shipping("average", **{"export.weights": weights}), run.ladder.shippable, quiet
-    )
+    mixed = choose_shipped(run.shipping("average", **{"export.weights": weights}), run.ladder, quiet)
     calibrated = [m.valid["logit"].astype(np.float64) / m.temperature for m in (run.network, boosted, linear)]
     wanted = np.average(calibrated, axis=0, weights=[2, 1.5, 0.5])
     np.testing.assert_allclose(mixed.valid["logit"], wanted, atol=1e-4)
@@ -197,7 +243,7 @@ def test_weights_of_what_is_no_average_are_refused(run: Run) -> None:
 
 def test_what_is_shipped_is_fitted_though_it_is_not_reported(run: Run) -> None:
     network = run.shipping("lightgbm", **{"evaluation.baselines": ["majority"]})
-    assert set(fit_ladder(network, quiet).tables) == {"majority", "lightgbm"}
+    assert set(fit_ladder(network, quiet)) == {"majority", "lightgbm"}
 
 
 def test_a_trained_recipe_ships_it(reference, tmp_path: Path) -> None:

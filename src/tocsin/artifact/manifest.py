@@ -4,12 +4,16 @@ import json
 from hashlib import sha256
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from tocsin.artifact.refusal import ArtifactError
-from tocsin.core.detector import Calibration
+from tocsin.core.detector import RuntimeName
 from tocsin.core.durable import json_bytes
+from tocsin.core.encoder import Calibration
+from tocsin.core.errors import InputError
+from tocsin.core.heads import Head
 from tocsin.core.provenance import Origin
+from tocsin.core.types import Frozen
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -19,14 +23,10 @@ ENCODER = "encoder/"
 RECIPE = "recipe.yaml"
 GOLDEN = "golden.jsonl"
 METADATA = "model_metadata.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class TensorSpec(_Part):
+class TensorSpec(Frozen):
     """One input or output of the ONNX model; the first axis is the rows and is free."""
 
     name: str
@@ -44,7 +44,7 @@ class Provenance(Origin):
     trained_on: Literal["cpu", "gpu"]
 
 
-class Int8(_Part):
+class Int8(Frozen):
     """What quantisation costs on the validation rows, and whether that was little enough."""
 
     roc_auc_loss: float
@@ -52,19 +52,22 @@ class Int8(_Part):
     kept: bool = Field(description="False: float32 is served")
 
 
-class Manifest(_Part):
+class Manifest(Frozen):
     """`manifest.json`."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     detector: str
     name: str
     version: str
-    created_at: str = Field(description="UTC, ISO 8601; left out of the digest of nothing: it is sealed too")
+    created_at: str = Field(description="UTC, ISO 8601; part of the sealed digest")
     sample: str = Field(description="which of the detector's samples it answers")
-    runtime: Literal["onnx", "chat"]
+    runtime: RuntimeName
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    calibration: Calibration
+    heads: tuple[Head, ...] = Field(description="what the outputs are, and how each is compared and read")
+    calibration: Calibration | None = Field(
+        None, description="None where it answers with texts, not verdicts"
+    )
     metrics: dict[str, Any] = Field(description="name -> {value, low, high} on the test rows")
     data: dict[str, Any] = Field(description="rows, class balance, sources, refused rows, repairs")
     parity: dict[str, float] = Field(
@@ -80,6 +83,13 @@ class Manifest(_Part):
         "",
         description="sha256 of the manifest without this field: shows damage without a key; set by `seal`",
     )
+
+    @property
+    def calibrated(self) -> Calibration:
+        """How scores become verdicts; InputError where the model gives none."""
+        if self.calibration is None:
+            raise InputError(f"artifact {self.name!r} gives no verdicts: {self.detector} answers with texts")
+        return self.calibration
 
     def metadata(self) -> dict[str, Any]:
         """Return `model_metadata.json` with the names that the source systems used."""

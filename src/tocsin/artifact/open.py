@@ -123,7 +123,7 @@ def _check_plain(name: str, status: os.stat_result) -> bool:
     if stat.S_ISDIR(status.st_mode):
         return False
     if stat.S_ISLNK(status.st_mode) or status.st_nlink > 1:
-        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "a file with a second name elsewhere"
+        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "a hard link"
         raise ArtifactError(f"{name[:200]!r} is {kind}", "link")
     if not stat.S_ISREG(status.st_mode):
         raise ArtifactError(f"{name[:200]!r} is neither a file nor a folder", "special-file")

@@ -28,7 +28,8 @@ from tocsin.core.errors import InputError, did_you_mean
 
 Action = Literal["promote", "rollback"]
 _Target = tuple[Action, int, str]
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""What a line of versions or an alias may be called."""
 _NUMBER = re.compile(r"[1-9]\d{0,8}")
 
 
@@ -195,6 +196,12 @@ class Store:
                 return move
 
 
+def alias_of(reference: str) -> str | None:
+    """Return the alias in a reference such as `intrusion@champion`; None for a version or a path."""
+    _, mark, which = _split(reference)
+    return which if mark == "@" else None
+
+
 def _append(path: Path, content: bytes) -> bool:
     """Write a new file in one step; False if it exists."""
     temporary = path.with_name(f".{path.name}.{token_hex(6)}.tmp")
@@ -225,12 +232,12 @@ def _manifest(folder: Path) -> Manifest | None:
 def _split(reference: str) -> tuple[str, str, str]:
     """Return (line, mark, alias or number), with an empty mark for a path."""
     line, mark, which = (*re.split("([@:])", reference, maxsplit=1), "", "")[:3]
-    is_ours = _NAME.fullmatch(line) and (_NAME if mark == "@" else _NUMBER).fullmatch(which)
+    is_ours = NAME.fullmatch(line) and (NAME if mark == "@" else _NUMBER).fullmatch(which)
     return (line, mark, which) if mark and is_ours else (reference, "", "")
 
 
 def _checked(name: str, kind: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise InputError(f"{name[:100]!r} is no name for a {kind}: use a-z, 0-9, '.', '_' and '-'")
     return name
 
@@ -245,7 +252,7 @@ def _make(folder: Path) -> Path:
 
 def _names(folder: Path) -> list[str]:
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return sorted(name for name in names if _NAME.fullmatch(name))
+    return sorted(name for name in names if NAME.fullmatch(name))
 
 
 def _numbers(folder: Path, suffix: str = "") -> list[int]:

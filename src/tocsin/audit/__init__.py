@@ -1,1 +1,1 @@
-"""Checks of the data before training, and the simpler models that a model has to beat."""
+"""Checks of the data before training, and the readiness scorecard."""

@@ -2,18 +2,15 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tocsin.core.provenance import Origin
+from tocsin.core.types import Frozen
 
 Severity = Literal["error", "warning", "info"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Finding(_Part):
+class Finding(Frozen):
     """One thing that a check saw. An error means that numbers from these rows would not hold."""
 
     severity: Severity
@@ -23,7 +20,7 @@ class Finding(_Part):
     action: str = Field("", description="what to do about it")
 
 
-class ColumnFacts(_Part):
+class ColumnFacts(Frozen):
     """One field of the sample, over the training rows."""
 
     name: str
@@ -35,7 +32,7 @@ class ColumnFacts(_Part):
     auc: float | None = Field(description="ROC-AUC of this column alone; null where a class is missing")
 
 
-class ColumnShift(_Part):
+class ColumnShift(Frozen):
     """How far the values of one field lie apart in training and test."""
 
     name: str
@@ -46,7 +43,7 @@ class ColumnShift(_Part):
     expected: float = Field(description="the index that chance alone gives with so many rows")
 
 
-class Shortcut(_Part):
+class Shortcut(Frozen):
     """What can be had without a model of the rows: fitted on training rows, scored on validation rows."""
 
     name: str
@@ -55,7 +52,7 @@ class Shortcut(_Part):
     description: str
 
 
-class LeakMeter(_Part):
+class LeakMeter(Frozen):
     """One quick model under two splits: rows shuffled, and the split that the recipe keeps to."""
 
     model: str = Field(description="what was fitted, with the same settings, on as many rows, both times")
@@ -69,7 +66,7 @@ class LeakMeter(_Part):
     sentence: str
 
 
-class AuditReport(_Part):
+class AuditReport(Frozen):
     """`audit.json`."""
 
     schema_version: Literal[1] = 1

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from tocsin.audit.baselines import LADDER
 from tocsin.audit.findings import AuditReport
 from tocsin.audit.shortcuts import WORDS
+from tocsin.core.plugins import rungs
 
 Status = Literal["passed", "failed", "not checked"]
-Verdict = tuple[Status, str]
+Ruling = tuple[Status, str]
 Content = BaseModel | Mapping[str, Any]
 
 STRADDLING = frozenset({
@@ -42,7 +42,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class _Evidence:
+class _Seen:
     """What the gates are read off."""
 
     audit: AuditReport
@@ -78,11 +78,11 @@ def evaluate_gates(audit: Content, evaluation: Content, manifest: Content) -> tu
 
     Each may be the model or its JSON. A gate whose evidence is missing was not checked; it never passes for lack of it.
     """
-    evidence = _Evidence(AuditReport.model_validate(_plain(audit)), _plain(evaluation), _plain(manifest))
+    evidence = _Seen(AuditReport.model_validate(_plain(audit)), _plain(evaluation), _plain(manifest))
     return tuple(Gate(line.id, line.title, *line.check(evidence), line.enforced_by) for line in GATES)
 
 
-def _check_straddling(seen: _Evidence) -> Verdict:
+def _check_straddling(seen: _Seen) -> Ruling:
     """F1."""
     bad = seen.found(STRADDLING, "error")
     naive, ours = (seen.audit.split.get(name) for name in ("naive_overlap", "overlap"))
@@ -96,7 +96,7 @@ def _check_straddling(seen: _Evidence) -> Verdict:
     return "passed", meter
 
 
-def _check_shortcuts(seen: _Evidence) -> Verdict:
+def _check_shortcuts(seen: _Seen) -> Ruling:
     """F2."""
     model = _value(seen.primary, "roc_auc")
     known = {s.name: s.test_roc_auc for s in seen.audit.shortcuts if s.test_roc_auc is not None}
@@ -114,19 +114,20 @@ def _check_shortcuts(seen: _Evidence) -> Verdict:
     return ("passed" if known[name] <= model - SHORTCUT else "failed"), words
 
 
-def _check_ladder(seen: _Evidence) -> Verdict:
+def _check_ladder(seen: _Seen) -> Ruling:
     """F3."""
     if not seen.models:
         return "not checked", "there is no evaluation"
     known = [name for name, model in seen.models.items() if model.get("kind") == "baseline"]
-    missing = [" or ".join(rung) for rung in LADDER if not set(rung) & set(known)]
+    ladder = rungs(seen.manifest["detector"]).values()
+    missing = [" or ".join(rung) for rung in ladder if not set(rung) & set(known)]
     if missing:
         return "failed", f"not reported beside the model: {', '.join(missing)}"
     scores = (f"{n} {_value(seen.models[n], 'roc_auc') or float('nan'):.4f}" for n in known)
     return "passed", f"ROC-AUC on the same rows: {', '.join(scores)}"
 
 
-def _check_features(seen: _Evidence) -> Verdict:
+def _check_features(seen: _Seen) -> Ruling:
     """F4."""
     if "golden.jsonl" not in seen.files or not seen.manifest.get("parity"):
         return "not checked", "the manifest names no golden samples or no parity"
@@ -137,7 +138,7 @@ def _check_features(seen: _Evidence) -> Verdict:
     )
 
 
-def _check_keys(seen: _Evidence) -> Verdict:
+def _check_keys(seen: _Seen) -> Ruling:
     """F5."""
     digest = (seen.manifest.get("provenance") or {}).get("recipe_sha256")
     if "recipe.yaml" not in seen.files or not digest:
@@ -145,7 +146,7 @@ def _check_keys(seen: _Evidence) -> Verdict:
     return "passed", f"recipe {digest[:12]} was read with unknown keys refused, and is sealed as it was read"
 
 
-def _check_origin(seen: _Evidence) -> Verdict:
+def _check_origin(seen: _Seen) -> Ruling:
     """F6."""
     made = seen.evaluation.get("provenance")
     if not made:
@@ -167,7 +168,7 @@ def _check_origin(seen: _Evidence) -> Verdict:
     )
 
 
-def _check_fitting(seen: _Evidence) -> Verdict:
+def _check_fitting(seen: _Seen) -> Ruling:
     """F7."""
     if not seen.models or not seen.manifest:
         return "not checked", "there is no evaluation or no manifest"
@@ -190,7 +191,7 @@ def _check_fitting(seen: _Evidence) -> Verdict:
     )
 
 
-def _check_silence(seen: _Evidence) -> Verdict:
+def _check_silence(seen: _Seen) -> Ruling:
     """F8."""
     bad = seen.found(SILENT, "error")
     bad += [f"there are no {side} rows" for side in ("train", "test") if not seen.audit.rows.get(side)]
@@ -208,7 +209,7 @@ def _check_silence(seen: _Evidence) -> Verdict:
     )
 
 
-def _check_provenance(seen: _Evidence) -> Verdict:
+def _check_provenance(seen: _Seen) -> Ruling:
     """F9."""
     bad = seen.found(FOREIGN, "error", "warning")
     if bad:
@@ -222,7 +223,7 @@ def _check_provenance(seen: _Evidence) -> Verdict:
     )
 
 
-def _check_augmenters(seen: _Evidence) -> Verdict:
+def _check_augmenters(seen: _Seen) -> Ruling:
     """F10."""
     if not seen.manifest.get("provenance"):
         return "not checked", "there is no manifest"
@@ -249,7 +250,7 @@ def _dump(part: Any) -> dict[str, Any] | None:
 class _Line:
     id: str
     title: str
-    check: Callable[[_Evidence], Verdict]
+    check: Callable[[_Seen], Ruling]
     enforced_by: str
 
 
@@ -258,7 +259,7 @@ GATES = (
         "F1", "No duplicate, near-duplicate or group straddles the split", _check_straddling, "data/splits.py"
     ),
     _Line("F2", "No shortcut gives the label away", _check_shortcuts, "audit/shortcuts.py"),
-    _Line("F3", "Trivial baselines stand beside the score", _check_ladder, "audit/baselines.py"),
+    _Line("F3", "Trivial baselines stand beside the score", _check_ladder, "workflows/training/ladder.py"),
     _Line(
         "F4",
         "Serving features equal training features",

@@ -10,7 +10,9 @@ Reduction", section VI.
 from collections.abc import Iterable
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from tocsin.core.types import Frozen
 
 Status = Literal["passed", "failed", "not yet", "attested"]
 Section = Literal["data", "model", "infrastructure", "monitoring", "gates", "criteria"]
@@ -33,11 +35,7 @@ BANDS = (
 EXCEPTIONAL = "exceptional automated testing and monitoring"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EvidenceFile(_Part):
+class EvidenceFile(Frozen):
     """A file that shows it."""
 
     file: str = Field(
@@ -46,7 +44,7 @@ class EvidenceFile(_Part):
     sha256: str
 
 
-class Line(_Part):
+class Line(Frozen):
     """One test, gate or criterion."""
 
     id: str
@@ -69,7 +67,7 @@ class Line(_Part):
         return self
 
 
-class Scorecard(_Part):
+class Scorecard(Frozen):
     """`scorecard.json`. Sums and band are computed from the lines; others are refused."""
 
     schema_version: Literal[1] = 1

@@ -117,6 +117,16 @@ class Sides:
 Check = Callable[[Sides], Iterator[Finding]]
 
 
+def of_labels(check: Check) -> Check:
+    """Return a check that runs where the truth of the rows is a label; pairs and answers have none."""
+
+    def run(sides: Sides) -> Iterator[Finding]:
+        if "label" in sides.dataset.truth:
+            yield from check(sides)
+
+    return run
+
+
 def read_texts(part: Dataset, texts: list[str]) -> list[str]:
     """Return what each row says in its columns of free text."""
     return join_texts(part.columns, texts) if texts else [""] * len(part)

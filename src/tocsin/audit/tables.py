@@ -24,7 +24,7 @@ from tocsin.audit.noise import check_noise, estimate_noise
 from tocsin.audit.origins import check_prior, check_sources
 from tocsin.audit.shift import check_shift, measure_shift, tell_apart
 from tocsin.audit.shortcuts import check_shortcuts, measure_shortcuts
-from tocsin.audit.sides import Check, Sides, Stated
+from tocsin.audit.sides import Check, Sides, Stated, of_labels
 from tocsin.audit.values import (
     check_classes,
     check_constants,
@@ -41,7 +41,7 @@ from tocsin.data.splits import Fold
 CHECKS: tuple[Check, ...] = (
     check_schema,
     check_types,
-    check_classes,
+    of_labels(check_classes),
     check_values,
     check_constants,
     check_constant_rows,
@@ -49,15 +49,15 @@ CHECKS: tuple[Check, ...] = (
     check_foreign_sources,
     check_duplicates,
     check_near_duplicates,
-    check_conflicts,
+    of_labels(check_conflicts),
     check_groups,
     check_time,
-    check_leak,
-    check_shortcuts,
-    check_noise,
+    of_labels(check_leak),
+    of_labels(check_shortcuts),
+    of_labels(check_noise),
     check_shift,
-    check_novelties,
-    check_prior,
+    of_labels(check_novelties),
+    of_labels(check_prior),
     check_slices,
     check_blanks,
     check_mojibake,

@@ -2,9 +2,11 @@
 
 import os
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from tocsin import __version__
 from tocsin.cli.output import emit_line, say
@@ -14,6 +16,7 @@ from tocsin.cli.rows import rows
 from tocsin.cli.serving import serving
 from tocsin.cli.training import training
 from tocsin.core.errors import InputError, TocsinError, Told
+from tocsin.core.plugins import verb_modules
 
 EXTRAS = {
     "polars": "data",
@@ -23,12 +26,41 @@ EXTRAS = {
     "mlflow": "track",
     "onnxruntime": "serve",
     "transformers": "pretrained",
-    "fastapi": "serve",
+    "starlette": "serve",
+    "publicsuffixlist": "serve",
 }
 """A module whose absence means that an extra was not installed -> the extra."""
 
+
+class Verbs(TyperGroup):
+    """The verbs of the program, and those that detectors add: found by their files, imported when they are needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return every verb, those of detectors last."""
+        return [*super().list_commands(ctx), *self._added()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a verb; what tocsin itself has comes first."""
+        return super().get_command(ctx, cmd_name) or self._added().get(cmd_name)
+
+    def _added(self) -> dict[str, Any]:
+        """Return verb -> command; InputError where two detectors, or one and tocsin, want the same word."""
+        found: dict[str, Any] = {}
+        owner = dict.fromkeys(self.commands, "tocsin")
+        for detector, module in verb_modules().items():
+            group = typer.main.get_group(import_module(module).verbs)
+            for name, command in group.commands.items():
+                if name in owner:
+                    raise InputError(
+                        f"two verbs are called {name!r}: that of {owner[name]} and of {detector}"
+                    )
+                owner[name], found[name] = detector, command
+        return found
+
+
 app = typer.Typer(
     name="tocsin",
+    cls=Verbs,
     help="Trains, proves, ships and watches security models.",
     no_args_is_help=True,
     add_completion=False,

@@ -14,7 +14,7 @@ DataFiles = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", help="key=value over the recipe, such as model.width=64")
+    list[str] | None, typer.Option("--set", help="change a key of the recipe, such as model.width=64")
 ]
 PublicKey = Annotated[
     Path | None, typer.Option("--key", help="public key (PEM); the signature must match it")
@@ -28,13 +28,13 @@ LabelledFiles = Annotated[
 Bar = Annotated[
     float | None,
     typer.Option(
-        min=0, max=7, help="least score of every section, and nothing failed; 0 asks for nothing [2]"
+        min=0, max=7, help="score that every section must reach, with nothing failed; 0 skips the score [2]"
     ),
 ]
 Attest = Annotated[
     list[str] | None, typer.Option(help="ID=NAME:DATE:STATEMENT of a person, worth half a point")
 ]
 EvidenceFiles = Annotated[
-    list[str] | None, typer.Option(help="ID=FILE, what another run or program wrote, such as I2=junit.xml")
+    list[str] | None, typer.Option(help="ID=FILE from another run or program, such as I2=junit.xml")
 ]
 DEFAULT_STORE = Path("store")

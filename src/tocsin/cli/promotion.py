@@ -78,7 +78,7 @@ def promote(
     store: StoreFolder = DEFAULT_STORE,
     key: PublicKey = None,
 ) -> None:
-    """Put an artifact that is ready into the store and point an alias at it; exit 1 where it is not."""
+    """Put a ready artifact into the store and point an alias at it; exit 1 if it is not ready."""
     from tocsin.workflows.readiness.promotion import promote_artifact
     from tocsin.workflows.readiness.ready import ReadyOptions
     from tocsin.workflows.using.stores import Source
@@ -89,11 +89,11 @@ def promote(
 
 @promotion.command()
 def rollback(
-    detector: Annotated[str, typer.Argument(help="whose alias goes back to what it named before")],
+    detector: Annotated[str, typer.Argument(help="detector whose alias goes back")],
     alias: Annotated[str, typer.Option(help="champion or challenger")] = "champion",
     store: StoreFolder = DEFAULT_STORE,
 ) -> None:
-    """Point an alias back at the version before."""
+    """Point an alias back at its previous version."""
     from tocsin.workflows.using.stores import rollback_alias
 
     emit_line(rollback_alias(detector, alias, store))

@@ -51,9 +51,9 @@ def compare(
     data: Annotated[list[str], typer.Option("--data", help="labelled rows; may be given several times")],
     layout: Annotated[str, typer.Option(help="the publisher's file layout")] = "auto",
     smallest: Annotated[
-        float, typer.Option(min=1e-6, max=1, help="smallest difference in ROC-AUC, recall and F1 of interest")
+        float, typer.Option(min=1e-6, max=1, help="smallest difference of interest in ROC-AUC, recall and F1")
     ] = 0.01,
-    every_row: Annotated[bool, typer.Option(help="also rows that a model was trained on")] = False,
+    every_row: Annotated[bool, typer.Option(help="also compare rows that a model was trained on")] = False,
     resamples: Annotated[int, typer.Option(min=400, max=100_000, help="bootstrap resamples")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="seed of the resamples")] = 42,
     output: Annotated[Path | None, typer.Option(help="folder for compare.json and compare.html")] = None,
@@ -93,7 +93,7 @@ def replay(
     key: PublicKey = None,
     json: Json = False,
 ) -> None:
-    """Compute a reported number again from the artifact and the data; exit 1 when it is not the same."""
+    """Recompute a reported number from the artifact and the data; exit 1 if it differs."""
     from tocsin.workflows.judging.replay import replay as replay_numbers
     from tocsin.workflows.using.stores import Source
 

@@ -14,12 +14,12 @@ rows = typer.Typer(help="Work on data files.", no_args_is_help=True)
 @rows.command("add")
 def data_add(
     file: Annotated[Path, typer.Argument(help="CSV with the new rows", show_default=False)],
-    to: Annotated[Path, typer.Option("--to", help="CSV that they go to", show_default=False)],
-    detector: Annotated[str, typer.Option(help="whose schema the rows must fit")] = "phishing",
+    to: Annotated[Path, typer.Option("--to", help="CSV to append them to", show_default=False)],
+    detector: Annotated[str, typer.Option(help="detector whose schema the rows must fit")] = "phishing",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, write nothing")] = False,
     json: Json = False,
 ) -> None:
-    """Append new labelled rows to a CSV file: schema and duplicates checked, the old file kept."""
+    """Append new labelled rows to a CSV file: check schema and duplicates, keep the old file."""
     from tocsin.workflows.using.additions import add_samples
 
     done = add_samples(file, to, detector, dry_run)

@@ -8,8 +8,11 @@ import typer
 from tocsin.cli.options import DEFAULT_STORE, ArtifactFolder, DataFiles, Json, PublicKey, StoreFolder
 from tocsin.cli.output import emit_json, emit_line, emit_record, emit_table, say
 from tocsin.core.errors import FOUND, InputError
+from tocsin.core.found import files_of
 
 serving = typer.Typer()
+FORMATS = tuple(files_of("tocsin.workflows.using.writers"))
+"""What `scan` can write; only the names are looked up here."""
 
 
 @serving.command()
@@ -48,24 +51,22 @@ def scan(
     artifact: Annotated[
         str, typer.Option(help="artifact folder, or detector@alias in --store")
     ] = "phishing@champion",
-    form: Annotated[str, typer.Option("--format", help="table, jsonl, ocsf or ecs")] = "table",
+    form: Annotated[str, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = "table",
     explain: Annotated[int, typer.Option(min=0, help="strongest reasons per positive target")] = 3,
     store: StoreFolder = DEFAULT_STORE,
     key: PublicKey = None,
     json: Json = False,
 ) -> None:
     """Give a verdict on raw files: mail as .eml, mbox or Maildir; exit 10 when one is positive."""
-    from tocsin.workflows.using.scan import FORMATS, Scan, check_format
+    from tocsin.workflows.using.scan import Scan
     from tocsin.workflows.using.stores import Source
+    from tocsin.workflows.using.writer import load_writer, write
 
-    check_format(form)
+    writer = load_writer("json" if json else form)
     run = Scan(Source(artifact, store, key), targets, explain)
-    findings = list(run.findings()) if json else run.findings()
-    if json:
-        emit_json(run.document(findings))
-    else:
-        for kind, content in FORMATS[form](run, findings):
-            {"record": emit_record, "line": emit_line, "note": say}[kind](content)
+    emitters = {"document": emit_json, "record": emit_record, "line": emit_line, "note": say}
+    for kind, content in write(writer(run), run.results()):
+        emitters[kind](content)
     if run.positive:
         raise typer.Exit(FOUND)
     if run.refused:
@@ -93,14 +94,17 @@ def verify(
 
 @serving.command()
 def serve(
-    artifacts: Annotated[list[str], typer.Argument(help="artifact folders, or detector@alias in --store")],
+    artifacts: Annotated[
+        list[str],
+        typer.Argument(help="artifact folders, or detector@alias in --store: champion and challenger too"),
+    ],
     host: Annotated[str | None, typer.Option(help="address to listen on [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="port; 0 picks a free one [8000]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="server processes [1]")] = None,
     store: StoreFolder = DEFAULT_STORE,
     key: PublicKey = None,
 ) -> None:
-    """Answer HTTP requests; no torch in the process. Settings also by TOCSIN_* variables."""
+    """Answer HTTP requests, without torch. TOCSIN_* variables set the same options, and more."""
     from tocsin.workflows.using.serve import serve_artifacts
     from tocsin.workflows.using.stores import Source
 

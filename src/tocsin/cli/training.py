@@ -72,9 +72,9 @@ def audit(recipe: RecipeFile, sets: Sets = None, json: Json = False) -> None:
 def train(
     recipe: RecipeFile,
     sets: Sets = None,
-    seeds: Annotated[str | None, typer.Option(help="comma-separated, in place of the recipe's")] = None,
-    resume: Annotated[bool, typer.Option(help="go on from the newest checkpoint")] = False,
-    force: Annotated[bool, typer.Option(help="start over in a run folder that exists")] = False,
+    seeds: Annotated[str | None, typer.Option(help="comma-separated; replaces the recipe's")] = None,
+    resume: Annotated[bool, typer.Option(help="continue from the newest checkpoint")] = False,
+    force: Annotated[bool, typer.Option(help="start over in an existing run folder")] = False,
     variants: Annotated[bool, typer.Option(help="also train the recipe's variants")] = True,
     key: Annotated[
         Path | None, typer.Option(help="private key (PEM) to sign with", envvar="TOCSIN_SIGNING_KEY")

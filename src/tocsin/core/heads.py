@@ -73,7 +73,8 @@ def difference(head: Head, wanted: np.ndarray, found: np.ndarray, temperature: f
     """Return the largest difference between two runtimes: in probability; of numbers above 1 it is relative."""
     if not wanted.size:
         return 0.0
-    first, second = (to_scale(head, values, temperature) for values in (wanted, found))
+    with np.errstate(invalid="ignore"):  # what is not a number is a difference that is none
+        first, second = (to_scale(head, values, temperature) for values in (wanted, found))
     gap = np.abs(first - second)
     return float((gap / np.maximum(1.0, np.abs(first)) if head.kind == "number" else gap).max())
 

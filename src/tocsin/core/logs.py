@@ -39,11 +39,18 @@ PRIVATE = (
         "[secret]",
     ),
 )
+OWN = frozenset({"timestamp", "own_address"})
+"""Fields that are left as they are: this program wrote them, and an address in them is its own."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def configure(level: str = "info", json: bool = True, file: Path | None = None) -> None:
-    """Send all logs, those of libraries and warnings too, to stderr or a file; as JSON, or for people."""
+def configure(
+    level: str = "info", json: bool = True, file: Path | None = None, error_texts: bool = True
+) -> None:
+    """Send all logs, those of libraries and warnings too, to stderr or a file; as JSON, or for people.
+
+    Without `error_texts` an exception is told by its class and its place: its text may hold what a client sent.
+    """
     handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     renderer: Processor = (
         structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
@@ -55,7 +62,7 @@ def configure(level: str = "info", json: bool = True, file: Path | None = None) 
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        structlog.processors.format_exc_info if error_texts else _name_exception,
     ]
     last: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -74,12 +81,46 @@ def configure(level: str = "info", json: bool = True, file: Path | None = None) 
     logging.captureWarnings(True)
 
 
+def place_of(error: BaseException) -> dict[str, str]:
+    """Return the class of an exception and where it came from, but not its text, which may hold an input."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return {"error": type(error).__name__, "where": where}
+
+
+def _name_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    info = event.pop("exc_info", None)
+    error = info[1] if isinstance(info, tuple) else sys.exception() if info is True else info
+    if isinstance(error, BaseException):
+        event.update(place_of(error))
+    return event
+
+
+def hand_over() -> None:
+    """Hand logs to Python's own logging, whose level and place belong to the program that imports tocsin.
+
+    Nothing changes where structlog was configured before, by `configure` or by that program.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                _clean_event,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+
+
 def _clean_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # uvicorn says it all twice
     for key in {"exception", "stack"} & event.keys():
         event[key] = str(event[key]).splitlines()[-MOST:]
     return {
-        _clean_text(str(key)): value if key == "timestamp" else _clean(value, DEEPEST)
-        for key, value in event.items()
+        _clean_text(str(key)): value if key in OWN else _clean(value, DEEPEST) for key, value in event.items()
     }
 
 

@@ -61,7 +61,7 @@ class DataSection(Section):
     )
     max_bad_rows: Fraction = Field(0.01, description="share of bad rows above which the run fails")
     limit: Count | None = Field(
-        None, description="read at most so many rows a file, drawn evenly; null reads all"
+        None, description="most rows to read from each file, drawn evenly; null reads all"
     )
     sources: dict[str, SourceSection] = Field(
         default_factory=dict, description="file name or glob -> licence, origin (real or made), url"
@@ -94,7 +94,7 @@ class SplitSection(Section):
         description="what `hold_out` names: the `category` of positives, or a facet of all rows such as source",
     )
     most: int | None = Field(
-        None, ge=1, description="train on at most so many rows of each class of each source; null keeps all"
+        None, ge=1, description="most training rows of each class of each source; null keeps all"
     )
     seed: int = Field(42, ge=0, description="seed of the split, apart from the seeds of the models")
 
@@ -118,7 +118,7 @@ class OptimSection(Section):
     betas: tuple[Fraction, Fraction] = Field((0.9, 0.999), description="decay of the gradient's two moments")
     groups: dict[str, GroupSection] = Field(
         default_factory=dict,
-        description="glob over parameter names -> settings; the last match wins; none may match nothing",
+        description="glob over parameter names -> settings; the last match wins; each must match something",
     )
     schedule: Literal["constant", "cosine", "plateau"] = Field(
         "cosine", description="how the rate falls after warm-up"
@@ -133,7 +133,7 @@ class OptimSection(Section):
 
 
 class LossSection(Section):
-    """Corrections for rare classes; stacking several is warned about."""
+    """Corrections for rare classes. Using more than one logs a warning."""
 
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="weigh the loss by inverse class frequency"
@@ -186,11 +186,11 @@ class EvaluationSection(Section):
         0.95,
         ge=0.5,
         lt=1,
-        description="how sure it must be that the true rate stays below; null looks at the share",
+        description="confidence that the true rate stays below; null only looks at the share on validation",
     )
     thresholds_per: str | None = Field(
         None,
-        description="text column whose values get thresholds of their own where rows suffice; null is one for all",
+        description="text column whose values get their own thresholds, given enough rows; null is one for all",
     )
     abstain: float | None = Field(
         None,
@@ -199,32 +199,29 @@ class EvaluationSection(Section):
         description="share of the negatives that may go to a person instead of a verdict; null is none",
     )
     daily_volume: Count = Field(
-        1_000_000, description="negative rows a day that false alerts are counted for"
+        1_000_000, description="negative rows a day, to say how many false alerts a day follow"
     )
     smallest_difference: float = Field(
-        0.01, gt=0, lt=1, description="a difference in ROC-AUC or recall below it is of no interest"
+        0.01, gt=0, lt=1, description="smallest difference in ROC-AUC or recall that matters"
     )
     prior: float | None = Field(
         None, gt=0, lt=1, description="share of positives where the model will be used; null is unknown"
     )
     slice_floor: float = Field(
-        0.5, ge=0, lt=1, description="least recall of any slice at the threshold for `tocsin ready`"
+        0.5, ge=0, lt=1, description="lowest recall that `tocsin ready` accepts of any slice at the threshold"
     )
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind each interval")
-    baselines: tuple[
-        Literal["majority", "stump", "logistic", "lightgbm", "tfidf", "tfidf-svm", "rules", "ngrams"], ...
-    ] = Field(
-        ("majority", "stump", "logistic", "lightgbm"), description="simpler models fitted on the same split"
-    )
+    baselines: tuple[str, ...] = Field((), description="simpler models fitted on the same split")
 
 
-Averaged = Literal["model", "logistic", "lightgbm", "ngrams", "rules"]
+MODEL, AVERAGE = "model", "average"
+"""What `export.ship` may name beside a baseline; `model` is also a part of an average."""
 Weight = Annotated[float, Field(gt=0, le=100)]
 
 
-def holds_model(weights: dict[Averaged, float]) -> dict[Averaged, float]:
+def holds_model(weights: dict[str, float]) -> dict[str, float]:
     """Return weights of the model and of a baseline at least; ValueError for others."""
-    if "model" not in weights or len(weights) < 2:
+    if MODEL not in weights or len(weights) < 2:
         raise ValueError("an average is that of the model and at least one baseline")
     return weights
 
@@ -232,13 +229,10 @@ def holds_model(weights: dict[Averaged, float]) -> dict[Averaged, float]:
 class ExportSection(Section):
     """How the model leaves PyTorch."""
 
-    ship: Literal["model", "logistic", "lightgbm", "ngrams", "rules", "average"] = Field(
-        "model",
-        description="what is packaged: the model, a baseline, or its average with LightGBM (texts: and ngrams)",
-    )
-    weights: Annotated[dict[Averaged, Weight], AfterValidator(holds_model)] | None = Field(
+    ship: str = Field(MODEL, description="what is packaged: the model, a baseline, or their average")
+    weights: Annotated[dict[str, Weight], AfterValidator(holds_model)] | None = Field(
         None,
-        description="average: part -> weight, such as {model: 2, lightgbm: 1}; null is all alike",
+        description="average: part -> weight, such as {model: 2, lightgbm: 1}; null weighs the usual parts alike",
     )
     parity: float = Field(
         1e-5, gt=0, le=1e-2, description="largest difference in probability between PyTorch and ONNX"
@@ -253,7 +247,7 @@ class ExportSection(Section):
 
     @model_validator(mode="after")
     def _weighs_what_ships(self) -> Self:
-        if self.weights is not None and self.ship != "average":
+        if self.weights is not None and self.ship != AVERAGE:
             raise ValueError(f"weights are those of an average, and {self.ship} is shipped")
         return self
 

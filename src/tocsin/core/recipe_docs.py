@@ -6,7 +6,9 @@ from typing import Any
 import yaml
 
 from tocsin.core.detector import Detector
-from tocsin.core.recipe import Recipe
+from tocsin.core.plugins import baseline_names
+from tocsin.core.recipe import AVERAGE, MODEL, Recipe
+from tocsin.core.recipe_baselines import shippable
 
 COMMENTS_AT = 40
 """Column at which comments start, where the value leaves room."""
@@ -20,11 +22,20 @@ def json_schema(detector: Detector) -> dict[str, Any]:
     stages = schema["properties"]["stages"]
     schema["properties"]["stages"] = stages | {"propertyNames": {"enum": list(detector.stages)}}
     schema["properties"]["detector"] |= {"const": detector.name}
+    _list_baselines(schema["$defs"], detector.name)
     return schema | {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"recipe of {detector.name}",
         "required": ["detector"],
     }
+
+
+def _list_baselines(sections: dict[str, Any], detector: str) -> None:
+    """Put in the names that a recipe of the detector may hold."""
+    sections["EvaluationSection"]["properties"]["baselines"]["items"]["enum"] = baseline_names(detector)
+    export, known = sections["ExportSection"]["properties"], shippable(detector)
+    export["ship"]["enum"] = [MODEL, AVERAGE, *known]
+    export["weights"]["anyOf"][0]["propertyNames"] = {"enum": [MODEL, *known]}
 
 
 def annotate(recipe: Recipe[Any], schema: Mapping[str, Any]) -> str:

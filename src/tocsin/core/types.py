@@ -18,6 +18,12 @@ Files = dict[str, bytes]
 """Relative POSIX path -> content: how encoders and artifacts are saved and loaded without touching a disk."""
 
 
+class Frozen(BaseModel):
+    """A part of a file that tocsin writes: it does not change, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
 class Sample(BaseModel):
     """One raw record: a row of a training file and the body of an HTTP request are the same class."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -17,16 +18,27 @@ class BadRow:
     reason: str
 
 
+def read_label(truth: Columns, count: int) -> np.ndarray:
+    """Return [count] int64: 1 positive, 0 negative, -1 without a label, as where the truth is no `Label`."""
+    if "label" not in truth:
+        return np.full(count, -1, dtype=np.int64)
+    return np.where(np.isnan(truth["label"]), -1, truth["label"]).astype(np.int64)
+
+
+def read_category(truth: Columns, count: int) -> np.ndarray:
+    """Return [count] object: the kind of a positive, or the empty string."""
+    kinds = truth.get("category", np.full(count, None, dtype=object))
+    return np.where(read_label(truth, count) == 1, [kind or "" for kind in kinds], "").astype(object)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Row-aligned columns and truth. Shapes: N rows."""
 
     columns: Columns
     """Field of the sample -> [N]."""
-    label: np.ndarray
-    """[N] int64: 1 positive, 0 negative, -1 unlabelled."""
-    category: np.ndarray
-    """[N] object: kind of positive, or the empty string."""
+    truth: Columns
+    """Field of the schema's truth -> [N]; missing where a row carries none."""
     ids: np.ndarray
     """[N] object: `file name:line`."""
     source: np.ndarray
@@ -42,15 +54,24 @@ class Dataset:
     """(quirk that was handled, number of values): counted, so that nothing changes in silence."""
 
     def __len__(self) -> int:
-        return len(self.label)
+        return len(self.ids)
+
+    @cached_property
+    def label(self) -> np.ndarray:
+        """[N] int64: 1 positive, 0 negative, -1 without a label."""
+        return read_label(self.truth, len(self))
+
+    @cached_property
+    def category(self) -> np.ndarray:
+        """[N] object: kind of a positive, or the empty string."""
+        return read_category(self.truth, len(self))
 
     def take(self, index: np.ndarray) -> "Dataset":
         """Select rows by index."""
         return replace(
             self,
             columns=take(self.columns, index),
-            label=self.label[index],
-            category=self.category[index],
+            truth=take(self.truth, index),
             ids=self.ids[index],
             source=self.source[index],
             group=None if self.group is None else self.group[index],

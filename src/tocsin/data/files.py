@@ -19,8 +19,8 @@ import polars as pl
 import polars.selectors as cs
 from pydantic_core import from_json
 
-from tocsin.core.detector import Row
 from tocsin.core.errors import InputError
+from tocsin.core.schema import Row
 
 Record = tuple[int, Row | str]
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tocsin.core.detector import Layout, Schema
 from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.schema import Layout, Schema
 
 SHOWN = 5
 """How many names an error lists."""

@@ -19,11 +19,11 @@ import numpy as np
 from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from tocsin.core.detector import Row, Schema
 from tocsin.core.durable import write_text
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.recipe import DataSection, SplitSection
-from tocsin.core.types import Sample, column, tabulate
+from tocsin.core.schema import Row, Schema
+from tocsin.core.types import Columns, Sample, column, tabulate
 from tocsin.data.dataset import BadRow, Dataset
 from tocsin.data.files import Record, Table, open_table
 from tocsin.data.fingerprint import mix
@@ -81,7 +81,7 @@ def read(urls: Sequence[str | Path], schema: Schema, how: Reading = Reading()) -
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Rest the cyclic garbage collector, a fifth of the time here: rows make no cycles."""
+    """Pause the cyclic garbage collector, which takes a fifth of the reading time: rows contain no cycles."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -99,9 +99,8 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
     for dataset in datasets:
         repairs.update(dict(dataset.repairs))
     return Dataset(
-        columns={name: np.concatenate([d.columns[name] for d in datasets]) for name in datasets[0].columns},
-        label=np.concatenate([d.label for d in datasets]),
-        category=np.concatenate([d.category for d in datasets]),
+        columns=_stack([d.columns for d in datasets]),
+        truth=_stack([d.truth for d in datasets]),
         ids=np.concatenate([d.ids for d in datasets]),
         source=np.concatenate([d.source for d in datasets]),
         group=_optional([d.group for d in datasets]),
@@ -110,6 +109,10 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
         refused=tuple(row for d in datasets for row in d.refused),
         repairs=tuple(sorted(repairs.items())),
     )
+
+
+def _stack(parts: Sequence[Columns]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def write_quarantine(dataset: Dataset, path: Path) -> None:
@@ -127,15 +130,28 @@ def _read_file(url: str, name: str, schema: Schema, how: Reading) -> Dataset:
         return intake.dataset(_header_repairs(table, intake.fit) + table.notes)
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """What a record says beside the fields of its sample."""
+
+    line: int
+    truth: Row
+    group: str | None
+    time: float | None
+    facets: list[str | None]
+
+
 class _Intake:
     """One file on its way into a dataset."""
 
     def __init__(self, name: str, schema: Schema, fit: Fit, how: Reading) -> None:
         self.name, self.schema, self.fit, self.how = name, schema, fit, how
-        self.adapter = TypeAdapter(list[Annotated[schema.sample, _NoneWhereInvalid()]])  # type: ignore[name-defined]
+        self.samples, self.answers = _Checked(schema.sample), _Checked(schema.truth)
+        self.unlabelled = dict.fromkeys(schema.truth.model_fields)
         self.dropped = [*fit.layout.denied, *fit.unknown]
-        self.parts: list[dict[str, np.ndarray]] = []
-        self.truths: list[tuple[Any, ...]] = []
+        self.columns: list[Columns] = []
+        self.truths: list[Columns] = []
+        self.taken: list[_Taken] = []
         self.refused: list[BadRow] = []
         self.repairs: Counter[str] = Counter()
         self.facets = {n: how for n, how in fit.layout.facets.items() if callable(how) or how in fit.names}
@@ -146,7 +162,7 @@ class _Intake:
     def add(self, chunk: list[Record]) -> None:
         """Take in records: mend, label, strip of what is denied, rename, validate all at once."""
         fields: list[Row] = []
-        truths: list[tuple[Any, ...]] = []
+        found: list[_Taken] = []
         for line, row in chunk:
             try:
                 if isinstance(row, str):
@@ -154,20 +170,20 @@ class _Intake:
                 if self.fit.layout.skip and (reason := self.fit.layout.skip(row)):
                     self.repairs[f"left out: {reason}"] += 1
                     continue
-                truth = self._truth(line, row)
+                taken = self._take(line, row)
                 fields.append(self._record(row))
-                truths.append(truth)
+                found.append(taken)
             except (ValueError, TypeError, KeyError) as error:
                 self._refuse(line, f"no column {error}" if isinstance(error, KeyError) else str(error))
-        self._validate(fields, truths)
+        self._validate(fields, found)
 
     def check(self) -> None:
         """Raise InputError when too many rows were refused, or none is usable."""
-        bad, all_ = len(self.refused), len(self.refused) + len(self.truths)
+        bad, all_ = len(self.refused), len(self.refused) + len(self.taken)
         first = "; ".join(f"line {row.line}: {row.reason}" for row in self.refused[:SHOWN])
         if not all_:
             raise InputError("there are no rows in it")
-        if not self.truths:
+        if not self.taken:
             raise InputError(f"none of its {all_} rows is usable: {first}")
         if bad > self.how.max_bad_rows * all_:
             limit = f"max_bad_rows allows {self.how.max_bad_rows:.2%}"
@@ -175,23 +191,23 @@ class _Intake:
 
     def dataset(self, notes: Counter[str]) -> Dataset:
         """Return what was taken in."""
-        lines, label, category, group, time, *facets = zip(*self.truths, strict=True)
+        taken = self.taken
         return Dataset(
-            columns={key: np.concatenate([part[key] for part in self.parts]) for key in self.parts[0]},
-            label=np.array(label, dtype=np.int64),
-            category=column(category, numeric=False),
-            ids=column([f"{self.name}:{line}" for line in lines], numeric=False),
-            source=column([self.name] * len(lines), numeric=False),
-            group=None if self.how.group is None else column(group, numeric=False),
-            time=None if self.how.time is None else column(time, numeric=True),
+            columns=_stack(self.columns),
+            truth=_stack(self.truths),
+            ids=column([f"{self.name}:{t.line}" for t in taken], numeric=False),
+            source=column([self.name] * len(taken), numeric=False),
+            group=None if self.how.group is None else column([t.group for t in taken], numeric=False),
+            time=None if self.how.time is None else column([t.time for t in taken], numeric=True),
             facets={
-                name: column(found, numeric=False) for name, found in zip(self.facets, facets, strict=True)
+                name: column([t.facets[place] for t in taken], numeric=False)
+                for place, name in enumerate(self.facets)
             },
             refused=tuple(sorted(self.refused, key=lambda row: row.line)),
             repairs=tuple(sorted((self.repairs + notes).items())),
         )
 
-    def _truth(self, line: int, row: Row) -> tuple[Any, ...]:
+    def _take(self, line: int, row: Row) -> _Taken:
         layout, how = self.fit.layout, self.how
         if layout.repair:
             for quirk in layout.repair(row):
@@ -199,27 +215,36 @@ class _Intake:
         group = None if how.group is None else _group(row[how.group], how.group)
         time = None if how.time is None else _moment(row[how.time])
         facets = [how(row) if callable(how) else row[how] for how in self.facets.values()]
-        facets = [None if value is None else str(value) for value in facets]
-        if not how.labelled:
-            return line, -1, "", group, time, *facets
-        label = layout.label(row)
-        if label.positive is None:
-            raise ValueError("the label is missing")
-        return line, int(label.positive), (label.positive and label.category) or "", group, time, *facets
+        texts = [None if value is None else str(value) for value in facets]
+        return _Taken(line, self._truth(row) if how.labelled else self.unlabelled, group, time, texts)
+
+    def _truth(self, row: Row) -> Row:
+        """Return the fields of the truth; ValueError where its first says that there is none."""
+        truth = self.fit.layout.truth(row)
+        first = next(iter(self.unlabelled))
+        if truth.get(first) is None:
+            raise ValueError(f"the {first} is missing")
+        return truth
 
     def _record(self, row: Row) -> Row:
         for name in self.dropped:
             row.pop(name, None)
         return self.fit.layout.record(row)
 
-    def _validate(self, fields: list[Row], truths: list[tuple[Any, ...]]) -> None:
-        samples: list[Sample | None] = self.adapter.validate_python(fields)
-        for place, sample in enumerate(samples):
-            if sample is None:
-                self._refuse(truths[place][0], _invalid(self.schema.sample, fields[place]))
-        good = [sample for sample in samples if sample is not None]
-        self.truths += [truth for truth, sample in zip(truths, samples, strict=True) if sample is not None]
-        self.parts.append(tabulate(good, self.schema.sample))
+    def _validate(self, fields: list[Row], taken: list[_Taken]) -> None:
+        samples, truths = self.samples.check(fields), self.answers.check([t.truth for t in taken])
+        good = []
+        for place, (sample, truth) in enumerate(zip(samples, truths, strict=True)):
+            if sample is not None and truth is not None:
+                good.append(place)
+                continue
+            checked, found = (
+                (self.samples, fields[place]) if sample is None else (self.answers, taken[place].truth)
+            )
+            self._refuse(taken[place].line, checked.explain(found))
+        self.taken += [taken[place] for place in good]
+        self.columns.append(self.samples.tabulate([samples[place] for place in good]))
+        self.truths.append(self.answers.tabulate([truths[place] for place in good]))
 
     def _refuse(self, line: int, reason: str) -> None:
         self.refused.append(BadRow(self.name, line, reason))
@@ -232,15 +257,31 @@ class _NoneWhereInvalid:
         return core_schema.with_default_schema(handler(source), default=None, on_error="default")
 
 
-def _invalid(sample: type[Sample], fields: Row) -> str:
-    try:
-        sample.model_validate(fields)
-    except ValidationError as error:
-        first, *more = error.errors(include_url=False)
-        where = ".".join(str(part) for part in first["loc"])
-        others = f" (and {len(more)} more)" if more else ""
-        return f"{where}: {first['msg']}, not {_shorten(first['input'])}{others}"
-    raise AssertionError("valid alone, invalid among others")
+class _Checked:
+    """Rows of one class, validated all at once."""
+
+    def __init__(self, sample: type[Sample]) -> None:
+        self.sample = sample
+        self._adapter = TypeAdapter(list[Annotated[sample, _NoneWhereInvalid()]])  # type: ignore[valid-type]
+
+    def check(self, rows: list[Row]) -> list[Sample | None]:
+        """Return the samples, None for a row that is none."""
+        return self._adapter.validate_python(rows)
+
+    def tabulate(self, samples: Sequence[Sample | None]) -> dict[str, np.ndarray]:
+        """Return the columns of valid samples."""
+        return tabulate([sample for sample in samples if sample is not None], self.sample)
+
+    def explain(self, fields: Row) -> str:
+        """Say why a row is no sample."""
+        try:
+            self.sample.model_validate(fields)
+        except ValidationError as error:
+            first, *more = error.errors(include_url=False)
+            where = ".".join(str(part) for part in first["loc"])
+            others = f" (and {len(more)} more)" if more else ""
+            return f"{where}: {first['msg']}, not {_shorten(first['input'])}{others}"
+        raise AssertionError("valid alone, invalid among others")
 
 
 def _shorten(value: object) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tocsin.core.errors import InputError
-from tocsin.core.promise import promised
+from tocsin.core.promise import Promise, promised
 from tocsin.core.types import Arrays
 from tocsin.engine.batch import Batch
 from tocsin.engine.generators import make_generator
@@ -46,9 +46,13 @@ class ArrayBatches:
     transform: Transform | None = None
     _order: tuple[int, Tensor] | None = field(default=None, init=False, repr=False)
 
+    @property
+    def promise(self) -> Promise | None:
+        """What is promised of augmented rows; None where rows stand as they are."""
+        return None if self.transform is None else promised(self.transform)
+
     def __post_init__(self) -> None:
-        if self.transform is not None:
-            promised(self.transform)
+        _ = self.promise  # refused before anything is trained
         self._rows = _common_rows({**self.inputs, **{f"target {k}": v for k, v in self.targets.items()}})
         terms = np.ones(self._rows) if self.terms is None else self.terms
         self._whole = Batch(

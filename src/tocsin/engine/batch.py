@@ -50,6 +50,7 @@ class BatchSource(Protocol):
     `len` is the number of batches in one epoch. Index `i` is batch `i % len` of epoch `i // len`,
     and whatever is random about it (order, masks, augmentation) is drawn from (seed, epoch, row),
     so that the same index gives the same batch in every process and after every resume.
+    A source that augments its rows says so by an attribute `promise` (`core/promise.py`).
     """
 
     def __len__(self) -> int: ...

@@ -12,7 +12,7 @@ from tocsin.engine.task import Report
 
 @dataclass(frozen=True)
 class Started:
-    """A fit starts, or goes on after `step` steps: forget what you were told about later ones."""
+    """A fit starts, or resumes after `step` steps; discard anything recorded for later steps."""
 
     stage: str
     step: int

@@ -1,7 +1,7 @@
 """The collapse guard: notices early that a fit has died, says what of, and what to try.
 
-It looks at every step (loss, gradients per block, spread of the outputs) and at every evaluation (are all
-predictions one class, with no knowledge of the truth?). Three findings in a row stop the fit. What is
+It looks at every step (loss, gradients per block, spread of the outputs) and at every evaluation (does it
+predict a single class, uncorrelated with the labels?). Three findings in a row stop the fit. What is
 legitimate early in a fit or on rare classes is no finding: an untrained head answers the same for all rows,
 so predictions are looked at after the warm-up only; a detector of rare attacks predicts `normal` for every
 row, so one-class predictions count only where the score does not know the truth; one row has no spread.
@@ -90,7 +90,7 @@ Sign = Literal["good", "unclear"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Symptom:
     """One sign of collapse."""
 
     step: int
@@ -108,9 +108,9 @@ class CollapseGuard:
 
     sizes: Mapping[str, int]
     """Top-level prefix of the parameters' names -> how many numbers in it train."""
-    steps: list[Finding] = field(default_factory=list)
+    steps: list[Symptom] = field(default_factory=list)
     """Findings of the newest steps in a row."""
-    evaluations: list[Finding] = field(default_factory=list)
+    evaluations: list[Symptom] = field(default_factory=list)
     flat_rows: int = 0
     usual: dict[str, float] = field(default_factory=dict)
     """Block -> running mean of the logarithm of its gradient norm."""
@@ -153,10 +153,10 @@ class CollapseGuard:
         """Return the step of the first finding in the row."""
         return min(finding.step for finding in (*self.steps, *self.evaluations))
 
-    def _follow(self, row: list[Finding], found: Finding | Sign) -> str | None:
+    def _follow(self, row: list[Symptom], found: Symptom | Sign) -> str | None:
         if found == "good":
             row.clear()
-        if not isinstance(found, Finding):
+        if not isinstance(found, Symptom):
             return None
         row.append(found)
         log.warning("sign of collapse", step=found.step, cause=found.cause, detail=found.detail, row=len(row))
@@ -165,11 +165,11 @@ class CollapseGuard:
         self.is_collapsed = True
         return f"training collapsed: {row[0].cause} since step {row[0].step} ({row[0].detail})"
 
-    def _judge_step(self, event: StepDone) -> Finding | Sign:
+    def _judge_step(self, event: StepDone) -> Symptom | Sign:
         result = event.result
         cause, detail = next(self._step_causes(event), ("good", "")) if result.count else ("unclear", "")
         if cause in ADVICE:
-            return Finding(event.step, cause, detail, event.rate, result.loss, result.blocks, result.outputs)
+            return Symptom(event.step, cause, detail, event.rate, result.loss, result.blocks, result.outputs)
         if cause == "good" and not result.skipped:
             self._learn(result)
         return "good" if cause == "good" else "unclear"
@@ -224,11 +224,11 @@ class CollapseGuard:
                 level = math.log(norm)
                 self.usual[block] = self.usual.get(block, level) * (1 - weight) + level * weight
 
-    def _judge_evaluation(self, event: EvalDone) -> Finding | Sign:
+    def _judge_evaluation(self, event: EvalDone) -> Symptom | Sign:
         cause = self._evaluation_cause(event)
         if cause is None:
             return "good"
-        return Finding(event.step, *cause, event.rate, event.loss, {}, event.outputs)
+        return Symptom(event.step, *cause, event.rate, event.loss, {}, event.outputs)
 
     def _evaluation_cause(self, event: EvalDone) -> tuple[str, str] | None:
         if not math.isfinite(event.loss):

@@ -206,7 +206,7 @@ class _Course:
         state.evaluated, state.loss_sum, state.count = state.step, 0.0, 0.0
         now = time.perf_counter()
         seconds, self.clock = now - self.clock, now
-        judged = judge(scores, targets)
+        judged = judge(scores, targets, task.heads)
         self._obey(
             EvalDone(
                 state.step, self._epoch(), rate, report, loss, train_loss, judged, improved, seconds, is_warm

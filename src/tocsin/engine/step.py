@@ -128,7 +128,7 @@ def _accumulate(
         batch = batch.to(fabric.device)
         output = task.step(model, batch.inputs, batch.targets)
         loss_sums.append(output.loss_sum.detach())
-        seen.append(keep(output.scores, batch.targets))
+        seen.append(keep(output.scores, batch.targets, task.heads))
         return output
 
     def descend(output: StepOutput) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tocsin.core.heads import Head
 from tocsin.core.types import Arrays
 
 COLUMNS = 64
@@ -46,11 +47,6 @@ class Judgement:
     """Mean loss in nats minus the entropy of the truth: below 0 is better than knowing the class shares."""
 
 
-def target_name(output: str) -> str:
-    """Return the target that an output is compared with: `label` for `logit`, else that of the same name."""
-    return "label" if output == "logit" else output
-
-
 @dataclass(frozen=True)
 class Seen:
     """What is kept of one forward pass for its summary."""
@@ -59,13 +55,17 @@ class Seen:
     targets: Mapping[str, Tensor]
 
 
-def keep(scores: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Seen:
-    """Keep the outputs with one or two axes, at most `COLUMNS` wide, and their targets; nothing is copied."""
+def keep(scores: Mapping[str, Tensor], targets: Mapping[str, Tensor], heads: Sequence[Head] = ()) -> Seen:
+    """Keep the outputs with one or two axes, at most `COLUMNS` wide, and their targets; nothing is copied.
+
+    A head says which target its output is compared with; any other output has that of the same name, if any.
+    """
+    known = {head.name: head.answers for head in heads}
     kept = {
         k: v.detach() for k, v in scores.items() if v.ndim in (1, 2) and v.is_floating_point() and v.numel()
     }
     matched = {
-        k: targets[target_name(k)] for k in kept if _is_class_target(targets.get(target_name(k)), kept[k])
+        k: targets[known.get(k, k)] for k in kept if _is_class_target(targets.get(known.get(k, k)), kept[k])
     }
     return Seen({k: v if k in matched or v.ndim == 1 else v[:, :COLUMNS] for k, v in kept.items()}, matched)
 
@@ -92,11 +92,12 @@ def read_summaries(rows: Mapping[str, int], numbers: Sequence[float]) -> dict[st
     }
 
 
-def judge(scores: Arrays, targets: Arrays) -> dict[str, Judgement]:
+def judge(scores: Arrays, targets: Arrays, heads: Sequence[Head] = ()) -> dict[str, Judgement]:
     """Judge every output with one or two axes, over all rows of an evaluation."""
     seen = keep(
         {k: torch.from_numpy(v) for k, v in scores.items() if v.dtype.kind == "f"},
         {k: torch.from_numpy(v) for k, v in targets.items() if v.dtype.kind in "fiub"},
+        heads,
     )
     return {
         name: _judge_output(score.double(), seen.targets.get(name)) for name, score in seen.scores.items()

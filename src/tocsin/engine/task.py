@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
-from tocsin.core.detector import Encoder, Schema
+from tocsin.core.axes import Axes
+from tocsin.core.encoder import Encoder
+from tocsin.core.errors import InputError
+from tocsin.core.heads import Head
 from tocsin.core.recipe import Recipe, StageSection
-from tocsin.core.types import Arrays, Columns
+from tocsin.core.schema import Schema
+from tocsin.core.types import Arrays, Columns, rows, take
+from tocsin.data.dataset import read_category, read_label
 from tocsin.engine.batch import BatchSource
 
 
@@ -30,7 +36,20 @@ class Report:
 
 
 class Task(Protocol):
-    """What one stage optimises."""
+    """What one stage optimises.
+
+    Example: `engine/decisions.py` is the task of a verdict.
+    """
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """Return what the outputs are; an output that is no head is watched for its spread alone."""
+        ...
+
+    @property
+    def target_axes(self) -> Axes:
+        """Return the axes of targets whose size differs from batch to batch; {} where none does."""
+        ...
 
     def build(self) -> nn.Module:
         """Make the model; called after the generators are seeded."""
@@ -71,11 +90,15 @@ class Stage:
 class Plan:
     """The ordered fits of a detector; the last stage's model is packaged.
 
-    That model's forward takes the encoder's arrays as keyword arguments and returns named outputs:
-    `logit` [B] for the positive label, and, where there are categories, `category` [B, K].
+    That model's forward names the arrays that it reads, and returns its task's heads by name.
     """
 
     stages: tuple[Stage, ...]
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """Return the outputs of what is packaged."""
+        return self.stages[-1].task.heads
 
 
 @dataclass(frozen=True)
@@ -84,15 +107,38 @@ class Part:
 
     columns: Columns
     arrays: Arrays
-    label: np.ndarray
-    """[N] int64: 1, 0, or -1 where there is no label."""
-    category: np.ndarray
-    """[N] int64 index into the plan's categories, or -1."""
+    truth: Columns
+    """Field of the schema's truth -> [N]."""
+    categories: tuple[str, ...] = ()
+    """The kinds of positives that are learned."""
     facets: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Name -> [N] object: where a row comes from, to draw rows by; never a feature."""
 
     def __len__(self) -> int:
-        return len(self.label)
+        return rows(self.arrays)
+
+    @cached_property
+    def label(self) -> np.ndarray:
+        """[N] int64: 1, 0, or -1 where there is no label."""
+        return read_label(self.truth, len(self))
+
+    @cached_property
+    def category(self) -> np.ndarray:
+        """[N] int64 index into `categories`, or -1."""
+        numbers = {name: number for number, name in enumerate(self.categories)}
+        return np.array([numbers.get(c, -1) for c in read_category(self.truth, len(self))], dtype=np.int64)
+
+    def take(self, index: np.ndarray) -> "Part":
+        """Select rows by index."""
+        columns, arrays, truth = (take(part, index) for part in (self.columns, self.arrays, self.truth))
+        return Part(columns, arrays, truth, self.categories, take(self.facets, index))
+
+    def labelled(self) -> "Part":
+        """Return the rows that carry a label; InputError if there are none."""
+        index = np.flatnonzero(self.label >= 0)
+        if not len(index):
+            raise InputError("no row carries a label, so there is nothing to train or to validate on")
+        return self if len(index) == len(self) else self.take(index)
 
 
 @dataclass(frozen=True)

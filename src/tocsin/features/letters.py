@@ -2,7 +2,7 @@
 
 An n-gram counts once in a text, however often it is in it: a linear model of presence is as good as one of TF-IDF
 (docs/log.md), and a graph can add it up without sorting. Bucket numbers are computed here and, in the same steps, by
-`nn/ngrams.py` inside the shipped graph.
+`detectors/phishing/baselines/ngrams.py` inside the shipped graph.
 
 Shapes: B texts, C places for letters, G n-grams of all texts.
 """
@@ -15,6 +15,8 @@ from tocsin.features.folding import shorten
 
 LETTERS = "letters"
 """Name of the array: int32 [B, C], code point + CODES * marks; bit n - 1 of the marks is that of the n-gram."""
+LETTER_COUNT = "letter_count"
+"""Name of the array with each row's number of places in it, int64 [B]."""
 LONGEST = 6
 """Letters of the longest n-gram; the shortest has one."""
 CODES = 1 << 21
@@ -26,20 +28,22 @@ SALTS = (1_597_334_677, 625_341_585, 461_845_907, 1_540_483_477, 668_265_263, 37
 CHUNK = 2_000
 
 
-def mark_letters(texts: Sequence[str], places: int) -> np.ndarray:
-    """Return int32 [B, C]: the letters of each text between two spaces, cut in the middle where it is too long."""
+def mark_letters(texts: Sequence[str], places: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return int32 [B, C], the letters of each text between two spaces, and int64 [B], how many they are.
+
+    A text that is too long is cut in the middle.
+    """
     found = np.zeros((len(texts), places), dtype=np.int32)
-    for start in range(0, len(texts), CHUNK):
-        _mark(texts[start : start + CHUNK], found[start : start + CHUNK])
-    return found
-
-
-def _mark(texts: Sequence[str], out_BC: np.ndarray) -> None:
-    places = out_BC.shape[1]
     framed = [f" {shorten(text, places - 2)} " for text in texts]
+    for start in range(0, len(texts), CHUNK):
+        _mark(framed[start : start + CHUNK], found[start : start + CHUNK])
+    return found, np.array([len(text) for text in framed], dtype=np.int64)
+
+
+def _mark(framed: Sequence[str], out_BC: np.ndarray) -> None:
     size = np.array([len(text) for text in framed])
     code_G = np.frombuffer("".join(framed).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.int64)
-    row_G = np.repeat(np.arange(len(texts)), size)
+    row_G = np.repeat(np.arange(len(framed)), size)
     column_G = np.arange(len(code_G)) - np.repeat(np.cumsum(size) - size, size)
     marks_G = np.zeros(len(code_G), dtype=np.int64)
     for length, hash_G in _hashes(code_G):
@@ -72,11 +76,3 @@ def find_buckets(letters_BC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     row_G = np.concatenate(rows)
     order = np.argsort(row_G, kind="stable")
     return row_G[order], np.concatenate(buckets)[order]
-
-
-def hide_letters(letters_BC: np.ndarray, start: float, stop: float) -> np.ndarray:
-    """Return the letters without those from `start` to `stop`, shares of each text, nor n-grams that reach there."""
-    length_B1 = (letters_BC > 0).sum(axis=1, keepdims=True)
-    place_BC = np.arange(letters_BC.shape[1])[None] / np.maximum(length_B1, 1)
-    reach = (LONGEST - 1) / np.maximum(length_B1, 1)
-    return np.where((place_BC >= start - reach) & (place_BC < stop), letters_BC % CODES, letters_BC)

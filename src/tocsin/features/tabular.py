@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,9 +17,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from tocsin.core.axes import Axes
 from tocsin.core.errors import InputError
 from tocsin.core.flat import FlatPart, flatten_parts
-from tocsin.core.types import Arrays, Columns, Files, rows
+from tocsin.core.types import Arrays, Columns, Files, Place, rows
 from tocsin.features.scaling import Scaler, Scaling, fit_scaler, restore_scaler
 
 UNKNOWN, MISSING, HIDDEN, FIRST = 0, 1, 2, 3
@@ -71,6 +72,8 @@ class TabularEncoder:
     hidden from the model. `categorical` int64 [B, Fc] is 0 unknown, 1 missing, 2 hidden, then the values from
     the most frequent on. NaN and infinities are missing.
     """
+
+    axes: ClassVar[Axes] = {}
 
     def __init__(self, numeric: Sequence[str], categorical: Sequence[str], options: TabularOptions) -> None:
         self.numeric = tuple(numeric)
@@ -150,16 +153,38 @@ class TabularEncoder:
         numbers = FlatPart("numeric", "state", (MISSING, HIDDEN))
         return numbers, FlatPart("categorical", "categorical", (MISSING,))
 
-    def hide(self, arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
+    def hide(self, _columns: Columns, arrays: Arrays) -> Iterator[tuple[Place, Arrays]]:
         """Yield (feature, arrays with it hidden), numbers first."""
         for i, name in enumerate(self.numeric):
             numeric, state = arrays["numeric"].copy(), arrays["state"].copy()
             numeric[:, i], state[:, i] = 0.0, HIDDEN
-            yield name, {**arrays, "numeric": numeric, "state": state}
+            yield Place(where=name), {**arrays, "numeric": numeric, "state": state}
         for i, name in enumerate(self.categorical):
             codes = arrays["categorical"].copy()
             codes[:, i] = HIDDEN
-            yield name, {**arrays, "categorical": codes}
+            yield Place(where=name), {**arrays, "categorical": codes}
+
+    def watch(self, arrays: Arrays) -> Columns:
+        """Return numbers that tell rows unlike those of training, float64 [B] each.
+
+        Shares of a row's features: `missing`; `unknown`, of the names; `at_lowest` and `at_highest`, numbers at or
+        beyond an end of the training range. And `level` and `spread` of its scaled numbers.
+        """
+        numeric, codes = arrays["numeric"].astype(np.float64), arrays["categorical"]
+        present, first, last = arrays["state"] == 0, self.bins[:, 0], self.bins[:, -1]
+        wide = first < last  # one value in training is no end
+        absent = np.concatenate([~present, codes == MISSING], axis=1)
+        shares = {
+            "missing": absent,
+            "unknown": codes == UNKNOWN,
+            "at_lowest": present & ((numeric < first) | (wide & (numeric == first))),
+            "at_highest": present & ((numeric > last) | (wide & (numeric == last))),
+        }
+        found = {name: _share(is_so) for name, is_so in shares.items()}
+        count = max(numeric.shape[1], 1)
+        level = numeric.sum(axis=1) / count
+        square = np.square(numeric).sum(axis=1) / count
+        return found | {"level": level, "spread": np.sqrt(np.maximum(square - np.square(level), 0))}
 
     def save(self) -> Files:
         """Return `encoder.json` and `encoder.safetensors`."""
@@ -189,6 +214,11 @@ class TabularEncoder:
         except (SafetensorError, KeyError, ValueError) as error:
             raise InputError(f"{TENSORS}: {error}") from None
         return encoder
+
+
+def _share(is_so_BF: np.ndarray) -> np.ndarray:
+    share: np.ndarray = is_so_BF.sum(axis=1) / max(is_so_BF.shape[1], 1)
+    return share
 
 
 def _frequent(column: np.ndarray, min_count: int) -> tuple[str, ...]:

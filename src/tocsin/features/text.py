@@ -6,19 +6,20 @@ Shapes: B rows, L places for tokens, S numbers of the shape, K kinds of cues, C 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tokenizers import Tokenizer
 
+from tocsin.core.axes import Axes, Axis
 from tocsin.core.errors import InputError
 from tocsin.core.flat import FlatPart, flatten_parts
-from tocsin.core.types import Arrays, Columns, Files, rows
+from tocsin.core.types import Arrays, Columns, Files, Place, rows
 from tocsin.features.cues import CUES, mark_cues
 from tocsin.features.folding import ADDRESSES, HEAD, LINKS, fold, shorten, strip_invisible, strip_markup
-from tocsin.features.letters import LETTERS, hide_letters, mark_letters
+from tocsin.features.letters import LETTER_COUNT, LETTERS, mark_letters
 from tocsin.features.tokenizer import (
     TOKENIZER,
     count_tokens,
@@ -26,14 +27,13 @@ from tocsin.features.tokenizer import (
     mask_of,
     open_pretrained,
     parse_tokenizer,
+    pieces_of,
     special_tokens,
     write_tokenizer,
 )
 
 SETTINGS = "text.json"
 CHARACTERS_PER_TOKEN = 8
-WINDOW, WINDOWS = 8, 40
-"""Tokens that `hide` hides at once, and how many times at most."""
 PASSAGE_WORDS, PASSAGES = 8, 40
 """Words of a passage, and how many passages evidence is looked for in."""
 SHAPE = (
@@ -77,7 +77,9 @@ class TextEncoder:
 
     def __init__(self, options: TextOptions | None = None) -> None:
         self.options = options or TextOptions()
-        self.ragged = {"tokens": "places"} | ({LETTERS: "characters"} if self.options.letters else {})
+        self.axes: Axes = {"tokens": (Axis("places", "length"),)}
+        if self.options.letters:
+            self.axes |= {LETTERS: (Axis("characters", LETTER_COUNT),)}
         self._read(learn_tokenizer((), 0))
         self._mean, self._scale = np.zeros(len(SHAPE)), np.ones(len(SHAPE))
 
@@ -104,7 +106,8 @@ class TextEncoder:
     def encode(self, columns: Columns) -> Arrays:
         """Return `tokens` int64 [B, L], 0 behind the end; `length` int64 [B]; `shape` float32 [B, S].
 
-        And `cues` int32 [B, K], and unless the options leave it out, `letters` int32 [B, C].
+        And `cues` int32 [B, K], and unless the options leave them out, `letters` int32 [B, C] with their number,
+        `letter_count` int64 [B].
         """
         messages = list(_messages(columns))
         folded = [self._fold(*message) for message in messages]
@@ -119,9 +122,10 @@ class TextEncoder:
             "shape": self.shape(columns),
             CUES: mark_cues(folded),
         }
-        return (
-            found | {LETTERS: mark_letters(folded, self.options.letters)} if self.options.letters else found
-        )
+        if not self.options.letters:
+            return found
+        letters, count = mark_letters(folded, self.options.letters)
+        return found | {LETTERS: letters, LETTER_COUNT: count}
 
     def shape(self, columns: Columns) -> np.ndarray:
         """Return what the message looks like, float32 [B, S], about 0 with a spread of 1."""
@@ -154,21 +158,8 @@ class TextEncoder:
         """Return subject and text of each row as one text, as it was written: for baselines that read."""
         return [text for text, _ in _messages(columns)]
 
-    def hide(self, arrays: Arrays) -> Iterable[tuple[str, Arrays]]:
-        """Yield (window, arrays with its tokens hidden) for one row; a long row has wider windows."""
-        length = int(arrays["length"][0])
-        width = max(WINDOW, -(-length // WINDOWS))
-        for start in range(0, length, width):
-            stop = min(start + width, length)
-            tokens = arrays["tokens"].copy()
-            tokens[0, start:stop] = self.hidden
-            hidden = {"tokens": tokens}
-            if LETTERS in arrays:
-                hidden[LETTERS] = hide_letters(arrays[LETTERS], start / length, stop / length)
-            yield f"tokens[{start}:{stop}]", {**arrays, **hidden}
-
-    def hide_passages(self, columns: Columns) -> Iterator[tuple[str, Arrays]]:
-        """Yield (`field[start:stop]` in characters, arrays without it) for the passages of one row."""
+    def hide(self, columns: Columns, _arrays: Arrays) -> Iterator[tuple[Place, Arrays]]:
+        """Yield (passage of subject or text, arrays without it) for the passages of one row."""
         fields = [name for name in ("subject", "text") if name in columns and columns[name][0]]
         spans = [(name, *span) for name in fields for span in passages(columns[name][0])][:PASSAGES]
         if not spans:
@@ -179,7 +170,25 @@ class TextEncoder:
             copies[name][row] = value[:start] + " " + value[stop:]
         arrays = self.encode(copies)
         for row, (name, start, stop) in enumerate(spans):
-            yield f"{name}[{start}:{stop}]", {key: values[row : row + 1] for key, values in arrays.items()}
+            place = Place(where=name, start=start, stop=stop)
+            yield place, {key: values[row : row + 1] for key, values in arrays.items()}
+
+    def watch(self, arrays: Arrays) -> Columns:
+        """Return numbers that tell messages unlike those of training, float64 [B] each, and the shape.
+
+        `tokens`, how many; `full`, 1 where no place is left: the text was cut off, or just fits; `pieces`, the share
+        of tokens that are one byte or unknown, as of words that are new; `cues`, how many kinds there are.
+        """
+        length = arrays["length"].astype(np.float64)
+        pieces = np.isin(arrays["tokens"], pieces_of(self.tokenizer))
+        inside = np.arange(pieces.shape[1]) < length[:, None]
+        shape = dict(zip(SHAPE, arrays["shape"].T.astype(np.float64), strict=True))
+        return {f"shape.{name}": values for name, values in shape.items()} | {
+            "tokens": length,
+            "full": (length >= self.options.tokens).astype(np.float64),
+            "pieces": (pieces & inside).sum(axis=1) / length,
+            "cues": arrays[CUES].sum(axis=1, dtype=np.float64),
+        }
 
     def save(self) -> Files:
         """Return the settings and the spread as one JSON file, the tokenizer as another."""

@@ -98,6 +98,12 @@ def special_tokens(tokenizer: Tokenizer) -> frozenset[int]:
     return frozenset(i for i, token in added.items() if token.special and token.content not in UNKNOWN)
 
 
+def pieces_of(tokenizer: Tokenizer) -> list[int]:
+    """Return the ids of single bytes, or letters, and of what is unknown: what words that are new fall into."""
+    names = tokenizer.get_vocab()
+    return sorted(token for name, token in names.items() if len(name) == 1 or name in UNKNOWN)
+
+
 def write_tokenizer(tokenizer: Tokenizer) -> bytes:
     """Return the tokenizer as JSON."""
     return json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False).encode() + b"\n"

@@ -9,9 +9,10 @@ from math import sqrt
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tocsin.core.provenance import Origin
+from tocsin.core.types import Frozen
 from tocsin.metrics.bootstrap import UNKNOWN, Interval, Redrawn, Resampling, redraw, reflected, wilson
 from tocsin.metrics.classification import (
     EVEN,
@@ -25,7 +26,7 @@ from tocsin.metrics.classification import (
     roc_points,
     within,
 )
-from tocsin.metrics.significance import Verdict
+from tocsin.metrics.significance import Outcome
 
 FEW = 20
 """With fewer rows than this behind it, a share of a slice is marked as resting on too few."""
@@ -37,11 +38,7 @@ In simulations its "95 %" hold the truth 35 to 64 times of 100 below one, and 94
 DEBIASED = "ece_debiased"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Part):
+class Estimate(Frozen):
     """A number and its 95 % interval; null where it is not defined."""
 
     value: float | None
@@ -49,7 +46,7 @@ class Estimate(_Part):
     high: float | None = None
 
 
-class Confusion(_Part):
+class Confusion(Frozen):
     """Rows by truth and answer at the threshold."""
 
     true_negatives: int
@@ -62,14 +59,14 @@ class Confusion(_Part):
         return [[self.true_negatives, self.false_positives], [self.false_negatives, self.true_positives]]
 
 
-class Curve(_Part):
+class Curve(Frozen):
     """Points to draw, thinned; empty where a class is missing."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
-class ReliabilityBin(_Part):
+class ReliabilityBin(Frozen):
     """Rows whose probability falls into one of 15 equal bins."""
 
     probability: float = Field(description="mean probability")
@@ -77,7 +74,7 @@ class ReliabilityBin(_Part):
     rows: int
 
 
-class SliceScore(_Part):
+class SliceScore(Frozen):
     """The rows that share one value. Numbers that a missing class leaves undefined are null."""
 
     by: str = Field(description="what the rows are sliced by")
@@ -97,7 +94,7 @@ class SliceScore(_Part):
     too_few: bool = Field(description=f"a class that is present has fewer than {FEW} rows")
 
 
-class BinaryEvaluation(_Part):
+class BinaryEvaluation(Frozen):
     """What one threshold and one set of probabilities do on the test rows."""
 
     rows: int
@@ -111,7 +108,7 @@ class BinaryEvaluation(_Part):
     slices: tuple[SliceScore, ...]
 
 
-class SliceThreshold(_Part):
+class SliceThreshold(Frozen):
     """The threshold that the rows of one value have to themselves."""
 
     by: str
@@ -122,7 +119,7 @@ class SliceThreshold(_Part):
     upper_bound: float
 
 
-class AbstainBand(_Part):
+class AbstainBand(Frozen):
     """What goes to a person: rows from `below` up to their threshold; figures of the test rows."""
 
     below: float
@@ -138,7 +135,7 @@ class AbstainBand(_Part):
     )
 
 
-class OperatingPoint(_Part):
+class OperatingPoint(Frozen):
     """Where the threshold comes from, and what it costs a day."""
 
     threshold: float = Field(description="above 1 where only flagging nothing keeps the rate")
@@ -166,21 +163,21 @@ class ModelEvaluation(BinaryEvaluation):
     operating_point: OperatingPoint
 
 
-class Difference(_Part):
+class Difference(Frozen):
     """A paired difference between the primary model and another on the same resampled rows."""
 
     metric: str
     model: str
     other: str
     difference: Estimate = Field(description="model minus other")
-    verdict: Verdict = Field(description="`model` against `other`")
+    verdict: Outcome = Field(description="`model` against `other`")
     minimum_detectable: float | None = Field(
         None, description="a true difference of this size would be found four times of five on such rows"
     )
     smallest: float | None = Field(None, description="the smallest difference that is of interest")
 
 
-class EvaluationReport(_Part):
+class EvaluationReport(Frozen):
     """`evaluation.json`: every model on the same test rows."""
 
     schema_version: Literal[1] = 1

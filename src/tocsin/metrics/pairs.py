@@ -10,15 +10,16 @@ from math import sqrt
 from types import MappingProxyType
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from tocsin.core.types import Frozen
 from tocsin.metrics.bootstrap import Redrawn, Resampling, bca_p, redraw
 from tocsin.metrics.classification import Judged, measure
 from tocsin.metrics.evaluation import FEW, BinaryEvaluation, Estimate, describe, estimate, units_of
 from tocsin.metrics.significance import (
     LEVEL,
     McNemar,
-    Verdict,
+    Outcome,
     decide,
     detectable,
     holm,
@@ -37,11 +38,7 @@ RATE_PART = 0.1
 """The smallest interesting difference in false positives, as a part of the rate that was asked for."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Change(_Part):
+class Change(Frozen):
     """What the first model has more than the second in one metric, and what that is worth."""
 
     metric: str
@@ -57,10 +54,10 @@ class Change(_Part):
     needed_rows: int | None = Field(
         None, description="so many rows like these would find the smallest, where these do not"
     )
-    verdict: Verdict
+    verdict: Outcome
 
 
-class Discordant(_Part):
+class Discordant(Frozen):
     """Rows that only one of the two answers rightly, and McNemar's test of it."""
 
     among: str
@@ -80,7 +77,7 @@ class SliceChange(Change):
     only_second: int
 
 
-class Pair(_Part):
+class Pair(Frozen):
     """Everything about two models on the same rows."""
 
     rows: int
@@ -94,7 +91,7 @@ class Pair(_Part):
     slices: tuple[SliceChange, ...]
     untested_slices: int = Field(description=f"slices with fewer than {FEW} rows of a class")
     evaluations: tuple[BinaryEvaluation, BinaryEvaluation]
-    verdict: Verdict
+    verdict: Outcome
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ def compare_pair(
     )
 
 
-def overall(verdicts: Sequence[Verdict]) -> Verdict:
+def overall(verdicts: Sequence[Outcome]) -> Outcome:
     """Return one verdict: better or worse where no metric says the opposite; a trade is no evidence."""
     better, worse = "better" in verdicts, "worse" in verdicts
     if better != worse:
@@ -204,7 +201,7 @@ def _changes(
 
 def _weigh(
     metric: str, difference: float, p: float, minimum: float, interest: Interest
-) -> dict[str, "float | Verdict | None"]:
+) -> dict[str, "float | Outcome | None"]:
     smallest = interest.of(metric)
     return {
         "p_holm": estimate(p).value,
@@ -214,7 +211,7 @@ def _weigh(
     }
 
 
-def _needed(rows: int, facts: Mapping[str, "float | Verdict | None"]) -> int | None:
+def _needed(rows: int, facts: Mapping[str, "float | Outcome | None"]) -> int | None:
     minimum, smallest = facts["minimum_detectable"], facts["smallest"]
     if (
         facts["verdict"] != "under-powered"

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from tocsin.metrics.bootstrap import UNKNOWN, Interval, Resampling, Statistic, redraw, wilson
 from tocsin.metrics.classification import Judged, measure
 from tocsin.metrics.evaluation import hull
-from tocsin.metrics.significance import LEVEL, POWER, Verdict, decide, standard_error, units_behind
+from tocsin.metrics.significance import LEVEL, POWER, Outcome, decide, standard_error, units_behind
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def average(folds: Sequence[OverSeeds]) -> OverSeeds:
     return OverSeeds(tuple(by_seed.tolist()), (mean - below, mean + above), error, folds[0].bounds)
 
 
-def weigh(metric: str, found: OverSeeds, smallest: float) -> Verdict:
+def weigh(metric: str, found: OverSeeds, smallest: float) -> Outcome:
     """Return the verdict on a difference over rows and seeds."""
     low, high = found.interval()
     return decide(metric, found.mean, low > 0 or high < 0, found.minimum_detectable(), smallest)

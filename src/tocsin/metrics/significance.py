@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import binom, norm
 
-Verdict = Literal["better", "worse", "no evidence", "under-powered"]
+Outcome = Literal["better", "worse", "no evidence", "under-powered"]
 
 LEVEL, POWER = 0.05, 0.8
 EXACT = 1000
@@ -110,7 +110,7 @@ def units_behind(metric: str, units: tuple[int, int]) -> int:
     return counts[ROWS_BEHIND.get(metric, "rarer")]
 
 
-def decide(metric: str, difference: float, significant: bool, minimum: float, smallest: float) -> Verdict:
+def decide(metric: str, difference: float, significant: bool, minimum: float, smallest: float) -> Outcome:
     """Return the verdict on the first of two models.
 
     difference: first minus second; minimum: what could have been found; smallest: what is of interest.

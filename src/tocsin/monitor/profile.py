@@ -1,125 +1,192 @@
-"""The profile: what rows and scores looked like when the model was proved, to measure drift against.
+"""The profile: what rows, arrays and outputs looked like when the model was proved, to measure drift against.
 
 Shapes: N rows.
 """
 
-import re
-from collections import Counter
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import from_json
 
+from tocsin.core.errors import InputError
+from tocsin.core.heads import Head
 from tocsin.core.types import Columns
-from tocsin.data.texts import is_free_text
-
-QUANTILES = 20
-TOP_VALUES = 50
-VARIED = 0.5
-"""Share of distinct values from which short texts, too, are what people wrote: subjects, names of persons."""
-LOOKED_AT = 10_000
-"""Free texts whose letters are counted, drawn evenly."""
-SCRIPTS = MappingProxyType(
-    {
-        name: re.compile(f"[{letters}]")
-        for name, letters in {
-            "latin": "A-Za-z\u00c0-\u024f",
-            "greek": "\u0370-\u03ff",
-            "cyrillic": "\u0400-\u052f",
-            "hebrew": "\u0590-\u05ff",
-            "arabic": "\u0600-\u06ff\u0750-\u077f",
-            "indic": "\u0900-\u0dff",
-            "thai": "\u0e00-\u0e7f",
-            "hangul": "\u1100-\u11ff\uac00-\ud7af",
-            "kana": "\u3040-\u30ff",
-            "han": "\u3400-\u9fff",
-        }.items()
-    }
+from tocsin.monitor.columns import (
+    Column,
+    Described,
+    NumberColumn,
+    TextColumn,
+    as_name,
+    describe_column,
+    describe_numbers,
 )
-_SHAPE = MappingProxyType(
-    {
-        "digits": re.compile(r"\d"),
-        "capitals": re.compile(r"[A-Z\u00c0-\u00de\u0410-\u042f]"),
-        "signs": re.compile(r"[^\w\s]"),
-        "links": re.compile(r"(?i)https?://|www\."),
-        "lines": re.compile(r"\n"),
-    }
+from tocsin.monitor.heads import (
+    Answers,
+    DecisionProfile,
+    HeadProfile,
+    describe_decision,
+    describe_head,
+    strongest,
 )
-SCORE_BINS = 20
+
+PROFILE = "profile.json"
+SCHEMA_VERSION = 1
+SAMPLED = 1_000
+"""Rows of the reference: with so many, distributions that differ by 5 % can be told apart."""
+FEW = 10
+"""A value of a slice with fewer rows is not named: it could be a person."""
+Sampled = tuple[float | None, ...]
 
 
-def profile(columns: Columns, probability: np.ndarray) -> dict[str, Any]:
-    """Describe columns and the probability [N] of a positive as plain JSON values."""
-    return {
-        "rows": len(probability),
-        "columns": {name: profile_column(values) for name, values in columns.items()},
-        "score": profile_score(probability),
-    }
+class Slice(Described):
+    """The rows that have one value of a facet."""
+
+    rows: int
+    decision: DecisionProfile | None = Field(description="None where the model gives no verdict")
 
 
-def profile_column(values: np.ndarray) -> dict[str, Any]:
-    """Describe one column [N]; infinities count as missing, since the encoder reads them so.
+class Reference(Described):
+    """Numbers of single rows, for tests that compare two samples. None is missing. There is no text in it.
 
-    Values of text are named where they are names or codes. Of free text nothing is kept but numbers: it is private.
+    `watched` and `scores` are of the same rows. The values of a column are drawn apart and sorted, so that no row
+    can be put together again.
     """
-    if values.dtype != object:
-        return _profile_number(values)
-    counts = Counter(value for value in values.tolist() if value is not None)
-    varied = len(counts) > max(TOP_VALUES, VARIED * counts.total())
-    return _profile_free(values) if varied or is_free_text(values) else _profile_text(values, counts)
+
+    watched: dict[str, Sampled]
+    scores: dict[str, Sampled] = Field(description="head -> the largest calibrated value of each row")
+    columns: dict[str, tuple[float, ...]] = Field(description="number column -> values, rising")
+
+    @model_validator(mode="after")
+    def _is_aligned(self) -> "Reference":
+        if len({len(values) for values in [*self.watched.values(), *self.scores.values()]}) > 1:
+            raise ValueError("watched arrays and scores are not of the same rows")
+        return self
 
 
-def _profile_number(values: np.ndarray) -> dict[str, Any]:
-    present = values[np.isfinite(values)]
-    return {
-        "kind": "number",
-        "count": len(values),
-        "missing": 1 - len(present) / max(len(values), 1),
-        "mean": float(present.mean()) if len(present) else None,
-        "std": float(present.std()) if len(present) else None,
-        "quantiles": _quantiles(present),
-    }
+class Profile(Described):
+    """`profile.json`.
+
+    Example: `parse_profile(artifact.files["profile.json"]).columns["bytes"].quantiles`.
+    """
+
+    schema_version: Literal[1] = 1
+    rows: int
+    columns: dict[str, Column]
+    arrays: dict[str, NumberColumn] = Field(description="what the encoder says is worth watching")
+    heads: dict[str, HeadProfile]
+    slices: dict[str, dict[str, Slice]] = Field(description="facet -> value -> its rows")
+    reference: Reference
 
 
-def _profile_free(values: np.ndarray) -> dict[str, Any]:
-    """Describe free text without a word of it: lengths, scripts of its letters, signs per hundred characters."""
-    present = [value for value in values.tolist() if value]
-    step = max(1, len(present) // LOOKED_AT)
-    drawn = "\n".join(present[::step])
-    letters = {name: len(pattern.findall(drawn)) for name, pattern in SCRIPTS.items()}
-    total, size = max(sum(letters.values()), 1), max(len(drawn), 1)
-    return {
-        "kind": "free text",
-        "count": len(values),
-        "missing": 1 - len(present) / max(len(values), 1),
-        "distinct": len(set(present)),
-        "characters": _quantiles(np.array([len(value) for value in present])),
-        "words": _quantiles(np.array([len(value.split()) for value in present])),
-        "scripts": {name: count / total for name, count in letters.items() if count},
-        "per_hundred_characters": {n: 100 * len(p.findall(drawn)) / size for n, p in _SHAPE.items()},
-    }
+@dataclass(frozen=True)
+class Observed:
+    """Rows, as the model saw and answered them: those of the profile, or later ones to compare with it."""
+
+    answers: Answers
+    watched: Columns = field(default_factory=dict)
+    """What the encoder's `watch` returned: name -> numbers [N]."""
+    facets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name -> [N] object, text or None: where a row comes from."""
+
+    @property
+    def columns(self) -> Columns:
+        """The fields of the rows."""
+        return self.answers.asked.columns
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the outputs are."""
+        return self.answers.asked.heads
 
 
-def _quantiles(values: np.ndarray) -> list[float]:
-    cuts = np.linspace(0, 1, QUANTILES + 1)
-    return np.quantile(values, cuts).tolist() if len(values) else []
+def profile(observed: Observed) -> Profile:
+    """Describe rows and what a model made of them."""
+    count = _rows(observed)
+    return Profile(
+        rows=count,
+        columns={name: describe_column(values) for name, values in observed.columns.items()},
+        arrays={name: describe_numbers(values) for name, values in observed.watched.items()},
+        heads={head.name: describe_head(head, observed.answers) for head in observed.heads},
+        slices=dict(_slices(observed)),
+        reference=_draw(observed, count),
+    )
 
 
-def _profile_text(values: np.ndarray, counts: "Counter[str]") -> dict[str, Any]:
-    present, top = counts.total(), sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOP_VALUES]
-    return {
-        "kind": "text",
-        "count": len(values),
-        "missing": 1 - present / max(len(values), 1),
-        "distinct": len(counts),
-        "top": {value: count / present for value, count in top},
-        "other": 1 - sum(count for _, count in top) / present if present else 0.0,
-    }
+def _rows(observed: Observed) -> int:
+    known = [*observed.answers.outputs.values(), *observed.columns.values(), *observed.watched.values()]
+    return len(known[0]) if known else 0
 
 
-def profile_score(probability: np.ndarray) -> dict[str, Any]:
-    """Describe probabilities [N] in [0, 1]: their mean and the share in each of 20 equal bins."""
-    counts, edges = np.histogram(probability, bins=SCORE_BINS, range=(0, 1))
-    total = max(len(probability), 1)
-    mean = float(probability.mean()) if len(probability) else None
-    return {"mean": mean, "edges": edges.tolist(), "shares": (counts / total).tolist()}
+def _slices(observed: Observed) -> Iterator[tuple[str, dict[str, Slice]]]:
+    """Yield what the rows differ in, with the rows of each value: of names only, never of free text."""
+    answers = observed.answers
+    decisions = [answers.scaled(head) for head in observed.heads if head.kind == "decision"]
+    thresholds, below = answers.thresholds, answers.calibration.abstain_below
+
+    def describe(index: np.ndarray) -> Slice:
+        found = [describe_decision(p[index], thresholds[index], below) for p in decisions]
+        return Slice(rows=len(index), decision=found[0] if found else None)
+
+    by = answers.calibration.sliced_by
+    own = {} if by is None else {by: observed.columns[by]}
+    for name, values in {**observed.facets, **own}.items():
+        column = describe_column(values)
+        if isinstance(column, TextColumn) and 1 < column.distinct <= len(column.top):
+            yield name, {as_name(value): describe(index) for value, index in _groups(values)}
+
+
+def _groups(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each value that enough rows have, with those rows."""
+    for value in sorted({value for value in values.tolist() if value is not None}):
+        index = np.flatnonzero(values == value)
+        if len(index) >= FEW:
+            yield value, index
+
+
+def _draw(observed: Observed, count: int) -> Reference:
+    """Draw rows without regard to their order; the same rows give the same sample."""
+    generator = np.random.default_rng(0)
+    index = _choose(generator, count)
+    drawn = observed.answers.take(index)
+    numbers = {n: v[np.isfinite(v)] for n, v in observed.columns.items() if v.dtype != object}
+    return Reference(
+        watched={name: _optional(values[index]) for name, values in observed.watched.items()},
+        scores={head.name: _optional(strongest(head, drawn)) for head in observed.heads},
+        columns={n: tuple(np.sort(v[_choose(generator, len(v))]).tolist()) for n, v in numbers.items()},
+    )
+
+
+def _choose(generator: np.random.Generator, count: int) -> np.ndarray:
+    return np.sort(generator.choice(count, min(count, SAMPLED), replace=False, shuffle=False))
+
+
+def _optional(values: np.ndarray) -> Sampled:
+    return tuple(v if np.isfinite(v) else None for v in values.astype(np.float64).tolist())
+
+
+def dump_profile(found: Profile) -> bytes:
+    """Return `profile.json`: the same rows give the same bytes."""
+    return found.model_dump_json().encode() + b"\n"
+
+
+def parse_profile(raw: bytes) -> Profile:
+    """Read `profile.json`; InputError for another version, and for what `dump_profile` did not write."""
+    try:
+        value: Any = from_json(raw)
+    except ValueError as error:
+        raise InputError(f"{PROFILE} is not JSON: {error}") from None
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{PROFILE} has the schema_version {str(version)[:40]}, and {SCHEMA_VERSION} is read here: "
+            "train the model again, or use the version of tocsin that sealed it"
+        )
+    try:
+        return Profile.model_validate_json(raw, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{PROFILE} is not valid: {where}: {first['msg']}") from None

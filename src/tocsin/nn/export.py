@@ -1,9 +1,10 @@
 """A trained model leaves PyTorch: export to ONNX, proof that the answers are the same, int8.
 
-Shape legend: B rows, K categories.
+Shape legend: B rows.
 """
 
 import copy
+import inspect
 import logging
 import tempfile
 import warnings
@@ -19,9 +20,12 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from torch import Tensor, nn
 
+from tocsin.core.axes import Axes, cut
 from tocsin.core.errors import CheckFailed, InputError
+from tocsin.core.heads import LOGIT, Head, difference
 from tocsin.core.types import Arrays, rows
-from tocsin.nn.graphs import ROWS, Axes
+from tocsin.nn.onnx_graph import ROWS, Free, free_axes
+from tocsin.nn.sessions import call, open_session
 
 OPSET = 20
 SIZES = (1, 2, 7, 100)
@@ -49,20 +53,27 @@ class _Flat(nn.Module):
         return tuple(found[name] for name in self.outputs)
 
 
-def export_onnx(model: nn.Module, arrays: Arrays, outputs: Sequence[str], axes: Axes | None = None) -> bytes:
-    """Return the model as one ONNX file with named inputs (the arrays' keys) and outputs, and free row axes.
+def reads(model: nn.Module, arrays: Arrays) -> Arrays:
+    """Return the arrays that the model's `forward` names: what it reads."""
+    names = inspect.signature(model.forward).parameters
+    return {name: values for name, values in arrays.items() if name in names}
 
-    `model.forward` takes the arrays as keyword arguments and returns named tensors. `arrays` are an example
-    with at least two rows, and two of whatever else is free: sizes 0 and 1 are special to the exporter.
+
+def export_onnx(model: nn.Module, arrays: Arrays, outputs: Sequence[str], axes: Axes | None = None) -> bytes:
+    """Return the model as one ONNX file with named inputs (the arrays that it reads), outputs, and free row axes.
+
+    `model.forward` names the arrays that it reads and returns named tensors. `arrays` are an example with at
+    least two rows, and two of whatever else is free: sizes 0 and 1 are special to the exporter.
     Equal models give equal bytes, with all weights and without paths, stack traces or the build of PyTorch.
 
     Errors: InputError if the example is too small, CheckFailed if the model fixes a size that is to be free.
     """
-    free = {name: {0: ROWS} | dict((axes or {}).get(name, {})) for name in arrays}
+    arrays = reads(model, arrays)
+    free = {name: {0: ROWS} | free_axes((axes or {}).get(name, ())) for name in arrays}
     _check_example(arrays, free)
     flat = _Flat(frozen(model), list(arrays), list(outputs)).eval()
-    # Only rows by name: of a named size the exporter wants proof that every value works, and finds none where a
-    # model divides it. What it fixes without a word is found below.
+    # Name only the row axis. For a named axis the exporter demands a proof that any size works, which fails where
+    # the model divides it. Axes that it silently fixes are caught below.
     rows_of = torch.export.Dim(ROWS)
     shapes = tuple(
         {axis: rows_of if size == ROWS else torch.export.Dim.AUTO for axis, size in named.items()}
@@ -91,20 +102,11 @@ def frozen(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
 
 
-def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
-    """Return an ONNX Runtime session on the CPU; 0 threads leaves their number to the library."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def sized(arrays: Arrays, sizes: Iterable[int] = SIZES) -> dict[int, Arrays]:
-    """Return the first rows of row-aligned arrays in several numbers, and all of them."""
+def sized(arrays: Arrays, axes: Axes, sizes: Iterable[int] = SIZES) -> dict[int, Arrays]:
+    """Return the first rows of row-aligned arrays in several numbers, each without padding, and all of them."""
     total = rows(arrays)
     wanted = sorted({size for size in sizes if size < total} | {total})
-    return {size: {name: values[:size] for name, values in arrays.items()} for size in wanted}
+    return {size: cut({name: values[:size] for name, values in arrays.items()}, axes) for size in wanted}
 
 
 def parity(
@@ -112,14 +114,14 @@ def parity(
     exported: bytes,
     batches: Mapping[int, Arrays],
     tolerance: float,
-    temperature: float = 1.0,
+    heads: Sequence[Head] = (LOGIT,),
 ) -> dict[str, float]:
-    """Return rows of the batch -> largest difference in probability between PyTorch and ONNX Runtime.
+    """Return rows of the batch -> largest difference between PyTorch and ONNX Runtime, as each head is compared.
 
     Errors: CheckFailed where a difference is above the tolerance or not a number.
     """
     model, session = frozen(model), open_session(exported)
-    gaps = {str(size): _gap(model, session, arrays, temperature) for size, arrays in batches.items()}
+    gaps = {str(size): _gap(model, session, arrays, heads) for size, arrays in batches.items()}
     worst = max(gaps, key=lambda size: np.nan_to_num(gaps[size], nan=np.inf))
     if not gaps[worst] <= tolerance:
         raise CheckFailed(
@@ -145,7 +147,7 @@ def quantize(exported: bytes, rows_to_calibrate: Arrays) -> bytes:
         quantize_static(
             proto,
             path,
-            _Calibration(exported, rows_to_calibrate),
+            _CalibrationRows(exported, rows_to_calibrate),
             op_types_to_quantize=["MatMul", "Gemm"],
             weight_type=QuantType.QInt8,
             per_channel=True,
@@ -154,7 +156,7 @@ def quantize(exported: bytes, rows_to_calibrate: Arrays) -> bytes:
         return _seal(onnx.load_from_string(path.read_bytes()))
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc]
     """Rows in chunks, for the quantiser to watch the activations on."""
 
     def __init__(self, exported: bytes, arrays: Arrays) -> None:
@@ -169,7 +171,7 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
         return next(self._chunks, None)
 
 
-def _check_example(arrays: Arrays, free: Axes) -> None:
+def _check_example(arrays: Arrays, free: Mapping[str, Free]) -> None:
     for name, named in free.items():
         for axis, size in named.items():
             if arrays[name].shape[axis] < 2:
@@ -177,7 +179,7 @@ def _check_example(arrays: Arrays, free: Axes) -> None:
                 raise InputError(f"the example needs at least 2 {size}; {name!r} has the shape {shape}")
 
 
-def _name_free(proto: onnx.ModelProto, free: Axes) -> None:
+def _name_free(proto: onnx.ModelProto, free: Mapping[str, Free]) -> None:
     """Give free axes their names; refuse one that the exporter fixed, as the model read its size as a number."""
     for node in proto.graph.input:
         for axis, size in free[node.name].items():
@@ -191,28 +193,19 @@ def _name_free(proto: onnx.ModelProto, free: Axes) -> None:
 
 
 def _gap(
-    model: nn.Module, session: onnxruntime.InferenceSession, arrays: Arrays, temperature: float
+    model: nn.Module, session: onnxruntime.InferenceSession, arrays: Arrays, heads: Sequence[Head]
 ) -> float:
-    names = [output.name for output in session.get_outputs()]
     with torch.inference_mode():
-        wanted = model(**{name: torch.from_numpy(values) for name, values in arrays.items()})
-    got = session.run(names, {node.name: arrays[node.name] for node in session.get_inputs()})
-    pairs = zip(names, got, strict=True)
-    return float(np.max([_difference(name, wanted[name].numpy(), out, temperature) for name, out in pairs]))
+        tensors = {name: torch.from_numpy(values) for name, values in reads(model, arrays).items()}
+        wanted = {name: values.numpy() for name, values in model(**tensors).items()}
+    found = call(session, arrays)
+    return float(np.max([_difference(head, wanted[head.name], found[head.name]) for head in heads]))
 
 
-def _difference(name: str, wanted: np.ndarray, got: np.ndarray, temperature: float) -> float:
-    if wanted.shape != got.shape:
-        raise CheckFailed(f"ONNX output {name!r} has the shape {got.shape}, PyTorch's {wanted.shape}")
-    if not wanted.size:
-        return 0.0
-    return float(np.abs(_probability(name, wanted, temperature) - _probability(name, got, temperature)).max())
-
-
-def _probability(name: str, logit: np.ndarray, temperature: float) -> np.ndarray:
-    """`category` [B, K] by softmax; every other output is a logit of its own."""
-    tensor = torch.from_numpy(logit.astype(np.float64)) / temperature
-    return (tensor.softmax(-1) if name == "category" else tensor.sigmoid()).numpy()
+def _difference(head: Head, wanted: np.ndarray, found: np.ndarray) -> float:
+    if wanted.shape != found.shape:
+        raise CheckFailed(f"ONNX output {head.name!r} has the shape {found.shape}, PyTorch's {wanted.shape}")
+    return difference(head, wanted, found)
 
 
 def _seal(proto: onnx.ModelProto) -> bytes:

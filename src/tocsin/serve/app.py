@@ -3,61 +3,49 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING
 
 import orjson
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from tocsin import __version__
 from tocsin.serve import openapi
 from tocsin.serve.lane import Lane
 from tocsin.serve.logs import RequestLog
-from tocsin.serve.middleware import EXCHANGE, Door, Gate
-from tocsin.serve.predict import JSON
+from tocsin.serve.middleware import EXCHANGE, Door, Front
 from tocsin.serve.problems import problem_of
+from tocsin.serve.route import JSON
 from tocsin.serve.routes import routes_of
-from tocsin.serve.service import services_of
+from tocsin.serve.service import Offer, services_of
 from tocsin.serve.settings import Settings
 from tocsin.serve.state import ServerState
 from tocsin.serve.telemetry import Telemetry
-
-if TYPE_CHECKING:
-    from tocsin.artifact.open import Artifact
 
 PULSE_SECONDS = 1.0
 
 
 def create_app(
-    artifacts: Sequence["Artifact"], settings: Settings | None = None, telemetry: Telemetry | None = None
-) -> FastAPI:
+    offers: Sequence[Offer], settings: Settings | None = None, telemetry: Telemetry | None = None
+) -> Starlette:
     """Make the application that serves these artifacts; `app.state.tocsin` holds what its routes share.
 
     The models are loaded while it runs, and it is not ready before.
-    InputError when there is no artifact, when two answer for one detector, or when one names a detector or a
-    sample that does not exist.
+    InputError when there is no artifact, when two have the same detector and alias, or when one names a
+    detector, a sample or a runtime that does not exist.
     """
     settings = settings or Settings()
     telemetry = telemetry or Telemetry()
     lane = Lane(settings.threads, settings.queue, settings.heartbeat_timeout)
-    state = ServerState(settings, services_of(artifacts, settings.max_batch, telemetry), lane, telemetry)
-    app = FastAPI(
-        title="tocsin",
-        version=__version__,
-        openapi_url=None,
-        redirect_slashes=False,
-        lifespan=_lifespan(state),
-        exception_handlers={HTTPException: _refuse},
-        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
-    )
+    state = ServerState(settings, services_of(offers), lane, telemetry)
+    app = Starlette(lifespan=_lifespan(state), exception_handlers={HTTPException: _refuse})
+    app.router.redirect_slashes = False
     app.state.tocsin = state
     _add_routes(app, state)
     return app
 
 
-def _add_routes(app: FastAPI, state: ServerState) -> None:
+def _add_routes(app: Starlette, state: ServerState) -> None:
     routes = list(routes_of(state))
     for route in routes:
         app.add_route(route.path, route.endpoint, methods=[route.method])
@@ -75,7 +63,7 @@ def _add_routes(app: FastAPI, state: ServerState) -> None:
     app.add_route("/openapi.json", openapi_json)
     app.add_route("/docs", docs)
     app.add_middleware(
-        Gate,
+        Front,
         Door(
             settings=state.settings,
             telemetry=state.telemetry,
@@ -87,9 +75,9 @@ def _add_routes(app: FastAPI, state: ServerState) -> None:
     )
 
 
-def _lifespan(state: ServerState) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(state: ServerState) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_load(state)), asyncio.create_task(_pulse(state))]
         try:
             yield
@@ -105,7 +93,7 @@ def _lifespan(state: ServerState) -> Callable[[FastAPI], AbstractAsyncContextMan
 
 async def _load(state: ServerState) -> None:
     for service in state.services.values():
-        await asyncio.to_thread(service.load)
+        await asyncio.to_thread(state.load, service)
 
 
 async def _pulse(state: ServerState) -> None:

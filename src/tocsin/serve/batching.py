@@ -1,4 +1,7 @@
-"""Requests that wait are answered together: nothing is delayed to fill a batch, and nobody shares a failure."""
+"""Answers waiting requests as one batch.
+
+It never waits to fill a batch, and a failing request does not fail its neighbours.
+"""
 
 import asyncio
 from collections import deque
@@ -41,7 +44,10 @@ class Batcher:
         return await answer
 
     async def _pump(self) -> None:
-        """Answer until nothing waits; counted out at once, since a task is done a turn of the loop later."""
+        """Answer until the queue is empty.
+
+        Decrement the counter here: the task itself ends one loop iteration later.
+        """
         while taken := self._take():
             try:
                 found = await self._lane.run(partial(_answer_all, self._predict, [s for s, _ in taken]))

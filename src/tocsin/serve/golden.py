@@ -1,6 +1,6 @@
 """Golden samples: sealed with what the model answered when it was proved, answered again at every load."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,15 +48,18 @@ def read_golden(content: bytes, sample: type[Sample]) -> tuple[Golden, ...]:
     return tuple(found)
 
 
-def replay(golden: Sequence[Golden], outputs: Callable[[Columns], Arrays]) -> None:
-    """Answer the golden samples again; CheckFailed names the first line and output that differ."""
-    found = outputs(tabulate([g.sample for g in golden], type(golden[0].sample)))
-    for i, line in enumerate(golden):
-        for name, values in found.items():
+def replay(golden: Sequence[Golden], answer: Callable[[Columns], Iterable[Arrays]]) -> None:
+    """Answer the golden samples again; CheckFailed names the first line and output that differ.
+
+    answer: columns -> the outputs of each row, [1, ...], at its own size.
+    """
+    found = answer(tabulate([g.sample for g in golden], type(golden[0].sample)))
+    for number, (line, outputs) in enumerate(zip(golden, found, strict=True), start=1):
+        for name, values in outputs.items():
             expected = line.outputs.get(name)
-            if expected is None or not _same(np.ravel(values[i]), expected):
+            if expected is None or not _same(np.ravel(values), expected):
                 raise CheckFailed(
-                    f"{GOLDEN}:{i + 1}: output {name!r} is not what it was when the model was proved"
+                    f"{GOLDEN}:{number}: output {name!r} is not what it was when the model was proved"
                 )
 
 

@@ -1,14 +1,15 @@
 """Where models run: threads beside the event loop, a bounded number of requests before them, a heartbeat.
 
-The lane runs small jobs in their turn: a request of many samples is many jobs, and those of other requests come
-in between; requests of few samples that wait at the same time are one job (`batching`).
+The lane runs small jobs in their turn. A request of many samples is many jobs, a text is a job for each token,
+and jobs of other requests come in between. Requests of few samples that wait together are one job (`batching`).
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from itertools import count
+from contextlib import contextmanager, suppress
+from itertools import count, islice
+from threading import Lock
 from time import monotonic
 from typing import TypeVar
 
@@ -43,7 +44,7 @@ class Lane:
             self.admitted -= 1
 
     async def run(self, job: Callable[[], T]) -> T:
-        """Return what a job returns, in its turn; a job that nobody waits for any more does not start."""
+        """Run a job on the pool and return its result. A job whose caller has gone is never started."""
         if not self._outstanding:
             self._progress = monotonic()  # the idle time before is no sign of being stuck
         self._outstanding += 1
@@ -51,6 +52,32 @@ class Lane:
             return await asyncio.wrap_future(self._pool.submit(self._work, job))
         finally:
             self._outstanding -= 1
+
+    async def stream(self, job: Callable[[], Generator[T, None, None]]) -> AsyncGenerator[T, None]:
+        """Yield what a job yields, each item a job of its own that starts when the item is asked for.
+
+        Nothing is made ahead of the reader. A reader that stops early closes this (`contextlib.aclosing`, or
+        by being cancelled), and then the job is closed after the item that it is at.
+        """
+        items, turn = (
+            await self.run(job),
+            Lock(),
+        )  # a generator cannot be entered twice, nor closed while it runs
+
+        def take() -> list[T]:
+            with turn:
+                return list(islice(items, 1))
+
+        def close() -> None:
+            with turn:
+                items.close()
+
+        try:
+            while taken := await self.run(take):
+                yield taken[0]
+        finally:
+            with suppress(RuntimeError):  # the lane itself is closed
+                self._pool.submit(close)
 
     @property
     def waiting(self) -> int:

@@ -1,8 +1,12 @@
-"""What happens to every request: an id, a bounded body, a token, one log line, one count, never a stack."""
+"""What happens to every request: an id, a token, a bounded body, one log line, one count, never a stack.
+
+The body is read here and not limited by Starlette's `max_body_size`: ADR 0032.
+"""
 
 import asyncio
 import hmac
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -12,7 +16,8 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tocsin.serve.logs import RequestLog, place_of
+from tocsin.core.logs import place_of
+from tocsin.serve.logs import RequestLog
 from tocsin.serve.problems import Problem
 from tocsin.serve.settings import Settings
 from tocsin.serve.telemetry import METHODS, Telemetry
@@ -56,7 +61,7 @@ class Door:
     """Its `draining` is true when connections must not be kept."""
 
 
-class Gate:
+class Front:
     """Pure ASGI middleware around the whole application."""
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
@@ -83,6 +88,7 @@ class Gate:
     async def _enter(self, scope: Scope, exchange: Exchange, receive: Receive, answer: Send) -> None:
         headers = {name: value for name, value in scope["headers"] if name in _READ}
         settings = self.door.settings
+        self._check_token(scope["path"], headers)
         try:
             async with asyncio.timeout(settings.body_timeout):
                 exchange.body = await _read(
@@ -90,17 +96,18 @@ class Gate:
                 )
         except TimeoutError:
             raise Problem("request-timeout") from None
-        self._check_token(scope["path"], headers.get(b"authorization", b""))
         await self.app(scope, _once(exchange.body, receive), answer)
 
-    def _check_token(self, path: str, credentials: bytes) -> None:
+    def _check_token(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Refuse before the body is read; uvicorn throws a small one away, and what may be more is cut off."""
         if not self._tokens or path in self.door.open:
             return
-        scheme, _, given = credentials.partition(b" ")
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
         # Every token is compared, and in constant time.
         matches = [hmac.compare_digest(token, given.strip()) for token in self._tokens]
         if scheme.lower() != b"bearer" or not any(matches):
-            raise Problem("unauthorized")
+            keeps = _announces_little(headers, self.door.settings.max_body_bytes)
+            raise Problem("unauthorized", headers={} if keeps else {"connection": "close"})
 
     def _answer(self, exchange: Exchange, send: Send) -> Send:
         async def answer(message: Message) -> None:
@@ -142,14 +149,21 @@ class Gate:
         )
 
 
-_READ = frozenset({b"content-length", b"authorization"})
+_READ = frozenset({b"content-length", b"transfer-encoding", b"authorization"})
+
+
+def _announces_little(headers: Mapping[bytes, bytes], limit: int) -> bool:
+    """Tell whether a body is announced to be so short that it may be thrown away."""
+    length = headers.get(b"content-length", b"0")
+    is_short = length.isdigit() and len(length) <= 18 and int(length) <= DISCARDED * limit
+    return is_short and b"transfer-encoding" not in headers
 
 
 async def _read(receive: Receive, announced: bytes, limit: int) -> bytes:
     """Return the whole body; Problem `body-too-large` whether its length was announced or not."""
     if not announced.isdigit():
         raise Problem("bad-request", headers={"connection": "close"})
-    if len(announced) > 18 or int(announced) > DISCARDED * limit:
+    if not _announces_little({b"content-length": announced}, limit):
         raise Problem("body-too-large")
     body, size, more = bytearray(), 0, True
     while more and size <= DISCARDED * limit:

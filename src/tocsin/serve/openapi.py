@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from tocsin import __version__
-from tocsin.serve.predict import Answer, ShortAnswer
 from tocsin.serve.problems import CATALOGUE, MEDIA_TYPE, Kind, ProblemBody
-from tocsin.serve.routes import ANYWHERE, Route, reference, sample_reference
+from tocsin.serve.route import ANYWHERE, EVENTS, Route, reference, sample_reference
 from tocsin.serve.state import ServerState
 
 TEMPLATE = "#/components/schemas/{model}"
@@ -32,10 +32,13 @@ def document(state: ServerState, routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def _operation(route: Route, secured: bool) -> dict[str, Any]:
+    answer = _response("OK", route.media_type, route.answer)
+    if route.event is not None:
+        answer["content"][EVENTS] = {"schema": route.event}
     found: dict[str, Any] = {
         "summary": route.summary,
         "operationId": f"{route.method.lower()} {route.path}",
-        "responses": {"200": _response("OK", route.media_type, route.answer), **_refusals(route, secured)},
+        "responses": {"200": answer, **_refusals(route, secured)},
     }
     if route.parameters:
         found["parameters"] = list(route.parameters)
@@ -64,15 +67,19 @@ def _response(text: str, media_type: str, schema: Mapping[str, Any]) -> dict[str
 
 
 def _schemas(state: ServerState) -> dict[str, Any]:
-    answers = [(model, "serialization") for model in (Answer, ShortAnswer, ProblemBody)]
-    _, found = models_json_schema(answers, ref_template=TEMPLATE)  # type: ignore[arg-type]
+    services = state.services.values()
+    # All at once: pydantic tells two models of one name apart only among those that it is given together.
+    models: list[type[BaseModel]] = [ProblemBody]
+    models += [model for service in services for model in service.answers if model not in models]
+    _, found = models_json_schema([(model, "serialization") for model in models], ref_template=TEMPLATE)
     schemas: dict[str, Any] = found["$defs"]
-    for service in state.services.values():
-        name = sample_reference(service)["$ref"].rpartition("/")[2]
-        schema = service.schema.sample.model_json_schema(
-            ref_template=f"#/components/schemas/{service.name}.{{model}}"
+    for offer in (service.offer for service in services):
+        name = sample_reference(offer)["$ref"].rpartition("/")[2]
+        prefix = offer.key.detector
+        schema = offer.schema.sample.model_json_schema(
+            ref_template=f"#/components/schemas/{prefix}.{{model}}"
         )
-        schemas |= {f"{service.name}.{key}": value for key, value in schema.pop("$defs", {}).items()}
+        schemas |= {f"{prefix}.{key}": value for key, value in schema.pop("$defs", {}).items()}
         schemas[name] = schema
     return schemas
 

@@ -1,8 +1,8 @@
 """The endpoints that answer samples with verdicts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl
 
@@ -11,17 +11,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.core.types import Sample, Verdict
-from tocsin.serve.batching import JOB_ROWS
-from tocsin.serve.middleware import EXCHANGE, Exchange
-from tocsin.serve.predictor import NonFiniteOutput
+from tocsin.serve.admission import accounted
+from tocsin.serve.batching import JOB_ROWS, Batcher
+from tocsin.serve.body import Reader
+from tocsin.serve.middleware import Exchange
+from tocsin.serve.predictor import NonFiniteOutput, Predictor
 from tocsin.serve.problems import Problem
-from tocsin.serve.service import Service
+from tocsin.serve.route import JSON, Endpoint
+from tocsin.serve.service import Offer
 from tocsin.serve.state import ServerState
 
-JSON = "application/json"
 MOST_EVIDENCE = 32
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Answer(BaseModel):
@@ -44,18 +44,30 @@ class ShortAnswer(BaseModel):
 _ANSWER = TypeAdapter(Answer)
 
 
-def predict_endpoint(state: ServerState, service: Service) -> Endpoint:
+@dataclass(frozen=True)
+class Desk:
+    """What the endpoints of one service work with."""
+
+    state: ServerState
+    offer: Offer
+    reader: Reader
+    batcher: Batcher
+    predictor: Callable[[], Predictor]
+    """Raises Problem `not-ready` until there is one."""
+
+
+def predict_endpoint(desk: Desk) -> Endpoint:
     """Make the endpoint for one sample or a list of samples."""
-    digest = service.artifact.digest
+    digest = desk.offer.artifact.digest
 
     async def predict(request: Request) -> Response:
-        with _accounted(state, service, request) as exchange:
+        with accounted(desk.state, desk.offer, request) as exchange:
             explain = _read_explain(request.scope["query_string"])
-            samples = service.reader.read(exchange.body)
-            if explain and len(samples) > state.settings.max_explained:
+            samples = desk.reader.read(exchange.body)
+            if explain and len(samples) > desk.state.settings.max_explained:
                 raise Problem("too-many-samples")
-            verdicts = await _answer(state, service, samples, explain)
-            _note(state, service, exchange, verdicts)
+            verdicts = await _answer(desk, samples, explain)
+            _note(desk, exchange, verdicts)
         return Response(
             _ANSWER.dump_json(Answer.model_construct(verdicts=verdicts, artifact=digest)), media_type=JSON
         )
@@ -63,21 +75,21 @@ def predict_endpoint(state: ServerState, service: Service) -> Endpoint:
     return predict
 
 
-def short_endpoint(state: ServerState, service: Service) -> Endpoint:
+def short_endpoint(desk: Desk) -> Endpoint:
     """Make the endpoint for one sample, or its values, that answers in the words of older services."""
 
     async def predict(request: Request) -> Response:
-        with _accounted(state, service, request) as exchange:
-            sample = service.reader.read_one(exchange.body)
-            verdicts = await _answer(state, service, [sample], 0)
-            _note(state, service, exchange, verdicts)
-        return Response(_shorten(verdicts[0], service).model_dump_json(), media_type=JSON)
+        with accounted(desk.state, desk.offer, request) as exchange:
+            sample = desk.reader.read_one(exchange.body)
+            verdicts = await _answer(desk, [sample], 0)
+            _note(desk, exchange, verdicts)
+        return Response(_shorten(verdicts[0], desk.offer).model_dump_json(), media_type=JSON)
 
     return predict
 
 
-def _shorten(verdict: Verdict, service: Service) -> ShortAnswer:
-    is_positive = verdict.label == service.manifest.calibration.positive
+def _shorten(verdict: Verdict, offer: Offer) -> ShortAnswer:
+    is_positive = verdict.label == offer.artifact.manifest.calibrated.positive
     return ShortAnswer(
         prediction=verdict.label,
         confidence=verdict.probability if is_positive else 1 - verdict.probability,
@@ -85,40 +97,6 @@ def _shorten(verdict: Verdict, service: Service) -> ShortAnswer:
         abstain=verdict.abstain,
         artifact=verdict.artifact,
     )
-
-
-@contextmanager
-def _accounted(state: ServerState, service: Service, request: Request) -> Iterator[Exchange]:
-    """Admit a request that holds JSON, and count it when it is refused for any reason."""
-    exchange: Exchange = request.scope[EXCHANGE]
-    exchange.facts["detector"] = service.name
-    try:
-        _check_media_type(request.scope["headers"])
-        with state.lane.admit():
-            yield exchange
-    except Problem as problem:
-        if problem.kind.name in ("overloaded", "inference-timeout"):
-            state.telemetry.shed(problem.kind.name)
-        elif problem.kind.status < 500:
-            state.telemetry.rejected(service.name, problem.kind.name)
-        raise
-
-
-def _check_media_type(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    media_type, encoding = b"", b"identity"
-    for name, value in headers:
-        if name == b"content-type":
-            media_type = value
-        elif name == b"content-encoding":
-            encoding = value
-    essence, _, parameters = media_type.lower().partition(b";")
-    charset = parameters.replace(b" ", b"").replace(b'"', b"")
-    if (
-        essence.strip() != b"application/json"
-        or charset not in (b"", b"charset=utf-8")
-        or encoding.lower() != b"identity"
-    ):
-        raise Problem("unsupported-media-type")
 
 
 def _read_explain(query: bytes) -> int:
@@ -139,17 +117,15 @@ def _read_explain(query: bytes) -> int:
     return int(value)
 
 
-async def _answer(
-    state: ServerState, service: Service, samples: Sequence[Sample], explain: int
-) -> list[Verdict]:
+async def _answer(desk: Desk, samples: Sequence[Sample], explain: int) -> list[Verdict]:
     """Return the verdicts, or the Problem why there are none."""
-    predict, batcher = service.predictor.predict, state.batchers[service.name]
+    predict, state = desk.predictor().predict, desk.state
     try:
         async with asyncio.timeout(state.settings.inference_timeout):
             if explain:
                 return await _run(state, [partial(predict, [sample], explain) for sample in samples])
             if len(samples) <= JOB_ROWS:
-                return await batcher.predict(samples)
+                return await desk.batcher.predict(samples)
             parts = [samples[i : i + JOB_ROWS] for i in range(0, len(samples), JOB_ROWS)]
             return await _run(state, [partial(predict, part) for part in parts])
     except TimeoutError:
@@ -157,7 +133,7 @@ async def _answer(
     except OverflowError:
         raise Problem("invalid-sample", [("", "number_too_large")]) from None
     except NonFiniteOutput:
-        state.telemetry.nonfinite(service.name)
+        state.telemetry.nonfinite(desk.offer.key)
         raise Problem("non-finite-output") from None
 
 
@@ -171,10 +147,10 @@ async def _run(state: ServerState, jobs: Sequence[Callable[[], list[Verdict]]]) 
     return verdicts
 
 
-def _note(state: ServerState, service: Service, exchange: Exchange, verdicts: Sequence[Verdict]) -> None:
-    decisions = state.telemetry.verdicts(service.name, service.manifest.version, verdicts)
+def _note(desk: Desk, exchange: Exchange, verdicts: Sequence[Verdict]) -> None:
+    decisions = desk.state.telemetry.verdicts(desk.offer, verdicts)
     exchange.facts |= {
         "rows": len(verdicts),
         "decisions": dict(decisions),
-        "artifact": service.artifact.digest,
+        "artifact": desk.offer.artifact.digest,
     }

@@ -3,20 +3,23 @@
 Shapes: B rows.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX
-from tocsin.core.detector import Calibration, Detector, Encoder, Schema, TextReader
+from tocsin.core.axes import each_row, join
+from tocsin.core.detector import Detector
+from tocsin.core.encoder import Asked, Calibration, Encoder
 from tocsin.core.errors import CheckFailed, InputError
+from tocsin.core.heads import Head, axes_of, strength, watched_of
 from tocsin.core.plugins import load_detector
+from tocsin.core.schema import Schema
 from tocsin.core.types import Arrays, Columns, Evidence, Place, Sample, Verdict, rows, tabulate, take
 from tocsin.serve.golden import Golden, read_golden, replay
 from tocsin.serve.runtime import OnnxRuntime, Runtime
@@ -62,7 +65,7 @@ class Predictor:
             raise InputError(
                 f"artifact {manifest.name!r} needs the runtime {manifest.runtime!r}, which is not here"
             )
-        sliced_by = manifest.calibration.sliced_by
+        sliced_by = manifest.calibrated.sliced_by
         if sliced_by is not None and sliced_by not in schema.sample.model_fields:
             raise InputError(
                 f"artifact {manifest.name!r} has thresholds by {sliced_by!r}, which no sample has"
@@ -70,11 +73,16 @@ class Predictor:
         encoder = detector.load_encoder(
             {name.removeprefix(ENCODER): data for name, data in files.items() if name.startswith(ENCODER)}
         )
-        runtime = OnnxRuntime(files[ONNX], manifest.inputs, manifest.outputs)
+        runtime = OnnxRuntime(files[ONNX], manifest.inputs, manifest.outputs, encoder.axes, manifest.heads)
         found = cls(artifact, detector, schema, encoder, runtime, watch)
-        replay(found._golden, found.outputs)
+        replay(found._golden, found.answer_rows)
         runtime.tune(encoder.encode(tabulate(found.golden_samples()[:1], schema.sample)))
         return found
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the model's outputs are."""
+        return self.artifact.manifest.heads
 
     @cached_property
     def _golden(self) -> tuple[Golden, ...]:
@@ -99,26 +107,36 @@ class Predictor:
         return list(self.predict_columns(tabulate(samples, self.schema.sample), explain))
 
     def predict_columns(self, columns: Columns, explain: int = 0) -> Iterator[Verdict]:
-        """Yield a verdict for every row of a file, a bounded block at a time; errors as in `predict`."""
+        """Yield a verdict for every row of a file, a bounded block at a time; errors as in `predict`.
+
+        Evidence that the decoder found, such as spans, stays; where it found none, parts are hidden in turn.
+        """
         for block in _blocks(columns):
             with self._timed("encode"):
                 arrays = self.encoder.encode(block)
             with self._timed("infer"):
                 outputs = self._run(arrays)
             with self._timed("decode"):
-                verdicts = self._decode(block, outputs)
+                verdicts = self.decode(outputs, Asked(block, arrays, self.heads))
             if explain:
                 with self._timed("explain"):
-                    found = [self._explain(block, arrays, outputs, i)[:explain] for i in range(len(verdicts))]
-                verdicts = [
-                    v.model_copy(update={"evidence": e}) for v, e in zip(verdicts, found, strict=True)
-                ]
+                    verdicts = [
+                        v if v.evidence else self._explain((block, arrays, outputs), i, v, explain)
+                        for i, v in enumerate(verdicts)
+                    ]
             yield from verdicts
 
     def outputs(self, columns: Columns) -> Arrays:
         """Return the model's named outputs [B, ...] for whole columns: what `evaluate` scores."""
-        parts = [self._run(self.encoder.encode(block)) for block in _blocks(columns)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return join(
+            [self._run(self.encoder.encode(block)) for block in _blocks(columns)], axes_of(self.heads)
+        )
+
+    def answer_rows(self, columns: Columns) -> Iterator[Arrays]:
+        """Yield the model's named outputs for each row, [1, ...], at its own size."""
+        for block in _blocks(columns):
+            arrays = self.encoder.encode(block)
+            yield from each_row(self._run(arrays), axes_of(self.heads), arrays)
 
     def _run(self, arrays: Arrays) -> Arrays:
         outputs = self.runtime.run(arrays)
@@ -127,32 +145,39 @@ class Predictor:
                 raise NonFiniteOutput(f"output {name!r} of the model is not finite")
         return outputs
 
-    def _decode(self, block: Columns, outputs: Arrays) -> list[Verdict]:
-        calibration = self.artifact.manifest.calibration
+    def decode(self, outputs: Arrays, asked: Asked) -> list[Verdict]:
+        """Return a verdict for every row that was asked, without evidence."""
+        calibration = self.artifact.manifest.calibrated
         if calibration.sliced_by is None:
-            return self.detector.decode(outputs, calibration, self.artifact.digest)
+            return self.detector.decode(outputs, asked, calibration, self.artifact.digest)
         found: dict[int, Verdict] = {}
-        for own, rows_of in slices_of(block, calibration):
-            verdicts = self.detector.decode(take(outputs, rows_of), own, self.artifact.digest)
+        for own, rows_of in slices_of(asked.columns, calibration):
+            some = Asked(take(asked.columns, rows_of), take(asked.arrays, rows_of), asked.heads)
+            verdicts = self.detector.decode(take(outputs, rows_of), some, own, self.artifact.digest)
             found |= dict(zip(rows_of.tolist(), verdicts, strict=True))
-        return [found[row] for row in range(rows(block))]
+        return [found[row] for row in range(len(found))]
 
-    def _explain(self, columns: Columns, arrays: Arrays, outputs: Arrays, row: int) -> tuple[Evidence, ...]:
-        """Hide each part of one row in turn; the strongest falls and rises of the logit come first."""
-        parts = self._parts(columns, arrays, row)
+    def falls(self, columns: Columns, arrays: Arrays, outputs: Arrays) -> list[tuple[Place, float]]:
+        """Hide each part of one row in turn; return where it stands, and how much the answer falls without it."""
+        parts = list(self.encoder.hide(columns, arrays))
         if not parts:
-            return ()
-        hidden = {name: np.concatenate([part[name] for _, part in parts]) for name in arrays}
-        falls = outputs["logit"][row] - self._run(hidden)["logit"]
-        order = np.argsort(-np.abs(falls), kind="stable")
-        return tuple(_evidence(columns, parts[i][0], row, float(falls[i])) for i in order if falls[i])
+            return []
+        name = watched_of(self.heads).name
+        hidden = self._run(join([part for _, part in parts], self.encoder.axes))
+        fall = strength(outputs[name]) - strength(hidden[name])
+        return [(place, float(f)) for (place, _), f in zip(parts, fall, strict=True)]
 
-    def _parts(self, columns: Columns, arrays: Arrays, row: int) -> list[tuple[str, Arrays]]:
-        """Return (part, one row's arrays without it): passages of a text, else what the encoder hides."""
-        if isinstance(self.encoder, TextReader):
-            index = np.array([row])
-            return list(self.encoder.hide_passages(take(columns, index)))
-        return list(self.encoder.hide({name: values[row : row + 1] for name, values in arrays.items()}))
+    def _explain(
+        self, block: tuple[Columns, Arrays, Arrays], row: int, verdict: Verdict, most: int
+    ) -> Verdict:
+        """Return the verdict with its evidence: the strongest falls and rises of the answer come first.
+
+        block: columns, arrays and outputs of several rows.
+        """
+        own, asked, found = (take(part, np.array([row])) for part in block)
+        falls = sorted(self.falls(own, asked, found), key=lambda fall: -abs(fall[1]))
+        evidence = tuple(_evidence(own, place, weight) for place, weight in falls if weight)
+        return verdict.model_copy(update={"evidence": evidence[:most]})
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -175,25 +200,11 @@ def slices_of(block: Columns, calibration: Calibration) -> Iterator[tuple[Calibr
         yield replace(calibration, threshold=float(limit)), np.flatnonzero(limits == limit)
 
 
-def _evidence(columns: Columns, part: str, row: int, weight: float) -> Evidence:
-    """Say what was hidden: a field of the sample with its value, or a passage of its text."""
-    if part not in columns:
-        return Evidence(
-            kind="passage", place=Place(where=part), value=_passage(columns, part, row), weight=weight
-        )
-    value = columns[part][row]
+def _evidence(columns: Columns, place: Place, weight: float) -> Evidence:
+    """Say what was hidden in the one row: a field of the sample with its value, or a passage of its text."""
+    value = columns[place.where][0] if place.where in columns else place.where
+    if place.start is not None and place.where in columns:
+        value = value[place.start : place.stop]
+    kind: Literal["feature", "passage"] = "feature" if place.start is None else "passage"
     absent = value is None or value != value
-    return Evidence(
-        kind="feature", place=Place(where=part), value="" if absent else str(value), weight=weight
-    )
-
-
-_PLACE = re.compile(r"(\w+)\[(\d+):(\d+)\]")
-
-
-def _passage(columns: Columns, part: str, row: int) -> str:
-    """Return the characters that `field[start:stop]` names, as they were sent; another name stands for itself."""
-    found = _PLACE.fullmatch(part)
-    if found is None or found[1] not in columns:
-        return part
-    return str(columns[found[1]][row])[int(found[2]) : int(found[3])]
+    return Evidence(kind=kind, place=place, value="" if absent else str(value), weight=weight)

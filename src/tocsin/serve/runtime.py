@@ -4,15 +4,18 @@ Shapes: B rows.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Protocol
 
 import onnxruntime
 
 from tocsin.artifact.manifest import TensorSpec
+from tocsin.core.axes import Axes, run_rows, sizes
 from tocsin.core.errors import InputError
+from tocsin.core.heads import Head, axes_of
 from tocsin.core.types import Arrays
-from tocsin.nn.ragged import places, run_ragged
+from tocsin.nn.sessions import call, open_session, read_axes
 
 CALL_SECONDS = 0.002
 """One call into the library takes about this long. Longer calls fall out of the processor's caches: a row of
@@ -37,19 +40,26 @@ class Runtime(Protocol):
 class OnnxRuntime:
     """An ONNX model on one CPU thread. Several threads may run it at the same time."""
 
-    def __init__(self, model: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        self._session = _open(model)
+    def __init__(
+        self,
+        model: bytes,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        axes: Axes | None = None,
+        heads: Sequence[Head] = (),
+    ) -> None:
+        self._session = open_session(model)
         _check("input", inputs, self._session.get_inputs())
         _check("output", outputs, self._session.get_outputs())
-        self._inputs = [spec.name for spec in inputs]
-        self._outputs = [spec.name for spec in outputs]
-        self._ragged = [spec.name for spec in inputs if len(spec.shape) > 1 and spec.shape[1] is None]
+        self._axes = read_axes(axes or {}, [spec.name for spec in inputs])
+        self._heads = axes_of(heads)
         self._places = 1
         self.rows_per_call = 1
 
     def run(self, arrays: Arrays) -> Arrays:
         """Return the named outputs [B, ...] of the named inputs [B, ...]; a few rows of like length at a time."""
-        return run_ragged(self._call, arrays, self._ragged, self.rows_per_call * self._places)
+        cells = self.rows_per_call * self._places
+        return run_rows(partial(call, self._session), arrays, self._axes, self._heads, cells)
 
     def tune(self, arrays: Arrays) -> None:
         """Choose rows per call by the time that the first row takes alone; shorter rows are more, longer ones fewer."""
@@ -57,29 +67,13 @@ class OnnxRuntime:
         self.run(row)
         fastest = min(_seconds(self.run, row) for _ in range(3))
         self.rows_per_call = max(1, min(MOST_ROWS, round(CALL_SECONDS / fastest)))
-        self._places = int(places(arrays, self._ragged)[0])
-
-    def _call(self, arrays: Arrays) -> Arrays:
-        found = self._session.run(self._outputs, {name: arrays[name] for name in self._inputs})
-        return dict(zip(self._outputs, found, strict=True))
+        self._places = int(sizes(arrays, self._axes)[0])
 
 
 def _seconds(call: Callable[[Arrays], Arrays], row: Arrays) -> float:
     start = perf_counter()
     call(row)
     return perf_counter() - start
-
-
-def _open(model: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # its own log lines are not JSON; what goes wrong is raised as well
-    for pool in ("intra_op", "inter_op"):
-        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - the library's errors share no base class
-        raise InputError(f"model.onnx cannot be loaded: {str(error).splitlines()[0][:300]}") from None
 
 
 def _check(side: str, specs: Sequence[TensorSpec], found: Iterable[onnxruntime.NodeArg]) -> None:

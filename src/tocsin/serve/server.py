@@ -11,21 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import uvicorn
 
 from tocsin.core.errors import InputError
+from tocsin.core.logs import configure
 from tocsin.serve.app import create_app
 from tocsin.serve.connection import patient
-from tocsin.serve.logs import configure_logging
+from tocsin.serve.service import Offer
 from tocsin.serve.settings import Settings
 from tocsin.serve.state import ServerState
 from tocsin.serve.telemetry import Telemetry, retire_process, share_between_processes
 from tocsin.serve.workers import supervise
-
-if TYPE_CHECKING:
-    from tocsin.artifact.open import Artifact
 
 log = logging.getLogger(__name__)
 
@@ -35,28 +32,21 @@ SETTLE_SECONDS = 1.0
 its way, and its answer says that the connection is closed."""
 
 
-def run(paths: Sequence[Path], settings: Settings) -> None:
-    """Open and check the artifacts, then serve them until a signal ends it.
+def run(offers: Sequence[Offer], settings: Settings) -> None:
+    """Serve artifacts that were opened and checked, until a signal ends it.
 
     SIGTERM or SIGINT: not ready at once, no new connections after `drain_delay`, every accepted request is
     answered, return. A second signal ends the process at once.
-    InputError when an artifact or the address is no good.
+    InputError when the artifacts cannot stand together or the address is no good.
     """
-    configure_logging(settings.log_level)
-    artifacts = [_open(path, settings) for path in paths]
+    configure(settings.log_level, error_texts=False)
     with _listen(settings) as listener:
         host, port = listener.getsockname()[:2]
-        log.info("listening", extra={"url": f"http://{f'[{host}]' if ':' in host else host}:{port}"})
+        log.info("listening", extra={"own_address": f"http://{f'[{host}]' if ':' in host else host}:{port}"})
         if settings.workers == 1:
-            _serve(artifacts, settings, listener, None)
+            _serve(offers, settings, listener, None)
         else:
-            _share(artifacts, settings, listener)
-
-
-def _open(path: Path, settings: Settings) -> "Artifact":
-    from tocsin.artifact.open import open_artifact
-
-    return open_artifact(path, public_key=settings.public_key, require_signature=settings.require_signature)
+            _share(offers, settings, listener)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -73,13 +63,13 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _share(artifacts: Sequence["Artifact"], settings: Settings, listener: socket.socket) -> None:
+def _share(offers: Sequence[Offer], settings: Settings, listener: socket.socket) -> None:
     """Serve in several processes, which are forked before anything has started a thread."""
     with tempfile.TemporaryDirectory(prefix="tocsin-metrics-") as name:
         common = _Common(Path(name), os.getpid())
         supervise(
             settings.workers,
-            work=lambda: _serve(artifacts, settings, listener, common),
+            work=lambda: _serve(offers, settings, listener, common),
             retire=lambda pid: retire_process(pid, common.metrics),
         )
 
@@ -95,11 +85,11 @@ class _Common:
 
 
 def _serve(
-    artifacts: Sequence["Artifact"], settings: Settings, listener: socket.socket, common: _Common | None
+    offers: Sequence[Offer], settings: Settings, listener: socket.socket, common: _Common | None
 ) -> None:
     if common is not None:
         share_between_processes(common.metrics)
-    app = create_app(artifacts, settings, Telemetry(None if common is None else common.metrics))
+    app = create_app(offers, settings, Telemetry(None if common is None else common.metrics))
     server = Server(_config(app, settings), app.state.tocsin, None if common is None else common.leader)
     server.run(sockets=[listener])
     if app.state.tocsin.lane.is_stuck():

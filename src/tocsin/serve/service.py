@@ -1,106 +1,175 @@
-"""One served artifact: known when the server starts, loaded and proved a little later."""
+"""What is served: artifacts by detector and alias, each by the runtime that its manifest names."""
 
-import logging
-from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, cast
 
-from tocsin.core.errors import InputError, TocsinError
-from tocsin.core.plugins import load_detector
-from tocsin.core.types import Sample, Verdict
-from tocsin.serve.body import Reader
-from tocsin.serve.predictor import Predictor
-from tocsin.serve.problems import Problem
-from tocsin.serve.telemetry import Telemetry
+from pydantic import BaseModel
+
+from tocsin.artifact.store import NAME
+from tocsin.core.detector import Detector
+from tocsin.core.errors import InputError
+from tocsin.core.plugins import load_detector, resolve
+from tocsin.core.schema import Schema
 
 if TYPE_CHECKING:
     from tocsin.artifact.open import Artifact
+    from tocsin.serve.route import Route
+    from tocsin.serve.state import ServerState
 
-log = logging.getLogger(__name__)
+RUNTIMES: Mapping[str, str] = {
+    "onnx": "tocsin.serve.onnx:OnnxService",
+    "chat": "tocsin.serve.chat:ChatService",
+}
+"""Name in a manifest -> class that serves it. Only these are imported: an artifact cannot name a module."""
+
+CHAMPION = "champion"
+UNNAMED = "default"
+"""Alias of an artifact that was given none."""
+
+Watch = Callable[[str, float], None]
+"""Told the name of a stage and the seconds that it took."""
 
 
-class Service:
-    """An artifact, how its requests are read, and, once the golden samples were replayed, its predictor."""
+class Key(NamedTuple):
+    """What a service is found by, and what its numbers are counted under."""
 
-    def __init__(self, artifact: "Artifact", max_batch: int, telemetry: Telemetry) -> None:
-        self.artifact = artifact
-        self.manifest = artifact.manifest
-        self.name = self.manifest.detector
-        self.detector = load_detector(self.manifest.detector)
-        self.schema = self.detector.schema(self.manifest.sample)
-        self.reader = Reader(self.schema.sample, max_batch)
-        self._telemetry = telemetry
-        self._predictor: Predictor | None = None
+    detector: str
+    alias: str
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An artifact to be served, and the alias that tells it from others of its detector.
+
+    Example: `Offer(open_artifact(path), "challenger").address == "phishing@challenger"` beside a champion.
+    """
+
+    artifact: "Artifact"
+    alias: str = UNNAMED
+    is_main: bool = True
+    """It answers where a client names the detector alone; `services_of` chooses one for each detector."""
+
+    @property
+    def key(self) -> Key:
+        """Detector and alias."""
+        return Key(self.artifact.manifest.detector, self.alias)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The detector; InputError when there is none of that name."""
+        return load_detector(self.key.detector)
+
+    @cached_property
+    def schema(self) -> Schema:
+        """How its samples look; InputError when the detector has no such sample."""
+        return self.detector.schema(self.artifact.manifest.sample)
+
+    @property
+    def address(self) -> str:
+        """What its routes are called by: `phishing`, or `phishing@challenger` as at the command line."""
+        return self.key.detector if self.is_main else "@".join(self.key)
+
+
+class Service(Protocol):
+    """One served artifact. Making it costs nothing; it is loaded later, and ready once it was proved again."""
+
+    offer: Offer
+    answers: ClassVar[tuple[type[BaseModel], ...]]
+    """Models that its routes refer to by name."""
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether the golden samples were answered as they were when the model was proved."""
-        return self._predictor is not None
+        """Tell whether it was loaded and gave its golden answers again."""
+        ...
 
     @property
-    def predictor(self) -> Predictor:
-        """What answers; Problem `not-ready` until it is there."""
-        if self._predictor is None:
-            raise Problem("not-ready")
-        return self._predictor
+    def golden(self) -> int:
+        """How many golden samples were answered again; 0 before."""
+        ...
 
-    def predict(self, samples: Sequence[Sample]) -> list[Verdict]:
-        """Return a verdict for every sample; Problem `not-ready` before the predictor is there."""
-        return self.predictor.predict(samples)
+    def load(self, watch: Watch = ...) -> None:
+        """Load the model, and answer the golden samples again.
 
-    def load(self) -> None:
-        """Load the model and replay the golden samples; if that fails, the log says why and it stays not ready."""
-        try:
-            predictor = Predictor.load(
-                self.artifact, lambda stage, s: self._telemetry.stage(self.name, stage, s)
-            )
-        except TocsinError as error:
-            log.error(
-                "artifact refused: %s", error, extra={"detector": self.name, "artifact": self.artifact.digest}
-            )
-            return
-        self._telemetry.served(self.artifact, datetime.fromisoformat(self.manifest.created_at).timestamp())
-        self._predictor = predictor
-        log.info("artifact ready", extra={"detector": self.name, "artifact": self.artifact.digest})
+        Errors: InputError when a part does not fit the manifest, CheckFailed when an answer differs.
+        """
+        ...
 
-    def summary(self) -> dict[str, Any]:
-        """Return the entry of this artifact in the list of models."""
-        return {
-            "detector": self.name,
-            "name": self.manifest.name,
-            "version": self.manifest.version,
-            "digest": self.artifact.digest,
-            "ready": self.is_ready,
-        }
+    def routes(self, state: "ServerState") -> Iterator["Route"]:
+        """Yield its routes, all under `/v1/<address>` but for short ones where it is the only service."""
+        ...
 
     def card(self) -> dict[str, Any]:
-        """Return what a client needs to know about this artifact."""
-        calibration = self.manifest.calibration
-        return self.summary() | {
-            "summary": self.detector.summary,
-            "created_at": self.manifest.created_at,
-            "signed_by": self.artifact.signed_by,
-            "sample": self.manifest.sample,
-            "schema": self.reader.schema,
-            "fields": self.reader.fields,
-            "positive": calibration.positive,
-            "negative": calibration.negative,
-            "categories": calibration.categories,
-            "threshold": calibration.threshold,
-            "abstain_below": calibration.abstain_below,
-            "thresholds": {"by": calibration.sliced_by, "values": dict(calibration.thresholds)},
-            "metrics": self.manifest.metrics,
-        }
+        """Return what only this runtime tells a client."""
+        ...
 
 
-def services_of(artifacts: Sequence["Artifact"], max_batch: int, telemetry: Telemetry) -> dict[str, Service]:
-    """Return detector -> service; InputError when two artifacts answer for the same detector."""
-    found: dict[str, Service] = {}
-    for artifact in artifacts:
-        name = artifact.manifest.detector
-        if name in found:
-            raise InputError(f"two artifacts answer for the detector {name!r}; serve them in two processes")
-        found[name] = Service(artifact, max_batch, telemetry)
-    if not found:
+def service_of(offer: Offer) -> Service:
+    """Make the service of an artifact, not loaded yet; InputError when its runtime is not here."""
+    manifest = offer.artifact.manifest
+    if manifest.runtime not in RUNTIMES:
+        raise InputError(
+            f"artifact {manifest.name!r} needs the runtime {manifest.runtime!r}, which is not here"
+        )
+    make = cast(Callable[[Offer], Service], resolve(RUNTIMES[manifest.runtime]))
+    return make(offer)
+
+
+def services_of(offers: Sequence[Offer]) -> dict[Key, Service]:
+    """Return (detector, alias) -> service.
+
+    Where a client names a detector alone, its `champion` answers, or without one the first that was offered.
+    InputError when nothing is offered, two answer to one name, or a name could not stand in an address.
+    """
+    if not offers:
         raise InputError("no artifact to serve")
-    return found
+    found: dict[Key, Offer] = {}
+    mains: dict[str, Key] = {}
+    for offer in offers:
+        _check(offer, found)
+        found[offer.key] = offer
+        if offer.alias == CHAMPION or offer.key.detector not in mains:
+            mains[offer.key.detector] = offer.key
+    return {key: service_of(replace(offer, is_main=key in mains.values())) for key, offer in found.items()}
+
+
+def _check(offer: Offer, found: Mapping[Key, Offer]) -> None:
+    if not NAME.fullmatch(offer.alias):
+        raise InputError(f"{offer.alias[:100]!r} is no alias: use a-z, 0-9, '.', '_' and '-'")
+    if offer.key in found:
+        raise InputError(
+            f"two artifacts would answer as {'@'.join(offer.key)}; promote one to another alias and serve that"
+        )
+
+
+def summary_of(service: Service) -> dict[str, Any]:
+    """Return the entry of a service in the list of models."""
+    offer, manifest = service.offer, service.offer.artifact.manifest
+    return {
+        "detector": manifest.detector,
+        "alias": offer.alias,
+        "path": f"/v1/{offer.address}",
+        "runtime": manifest.runtime,
+        "name": manifest.name,
+        "version": manifest.version,
+        "digest": offer.artifact.digest,
+        "ready": service.is_ready,
+    }
+
+
+def card_of(service: Service) -> dict[str, Any]:
+    """Return what a client needs to know about a service."""
+    offer, manifest = service.offer, service.offer.artifact.manifest
+    schema = offer.schema.sample.model_json_schema()
+    return {
+        **summary_of(service),
+        "summary": offer.detector.summary,
+        "created_at": manifest.created_at,
+        "signed_by": offer.artifact.signed_by,
+        "sample": manifest.sample,
+        "schema": schema,
+        "fields": list(offer.schema.sample.model_fields),
+        **service.card(),
+        "metrics": manifest.metrics,
+    }

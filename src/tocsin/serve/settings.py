@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     max_explained: int = Field(
         16, ge=1, le=512, description="most samples in a request that asks for evidence"
     )
+    max_answers: int = Field(4, ge=1, le=64, description="most samples in one request to a language model")
+    max_tokens: int = Field(512, ge=1, le=8192, description="most tokens of one answer of a language model")
     queue: int = Field(
         64, ge=1, le=100_000, description="most requests that wait for an answer; others get 503"
     )

@@ -1,12 +1,16 @@
-"""What the server counts, for Prometheus: base units, names with the prefix `tocsin_`, no unbounded label."""
+"""What the server counts, for Prometheus: base units, names with the prefix `tocsin_`, no unbounded label.
+
+Services are told apart by `detector` and `alias`, which only the start of the server chooses.
+"""
 
 import os
 from collections import Counter as Tally
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,15 +26,15 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from tocsin.core.types import Verdict
 from tocsin.serve.lane import Lane
-
-if TYPE_CHECKING:
-    from tocsin.artifact.open import Artifact
+from tocsin.serve.service import Key, Offer
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 RATIOS = tuple(i / 20 for i in range(1, 21))
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+SERVICE = Key._fields
+"""Labels of what belongs to one service."""
 
 
 def share_between_processes(folder: Path) -> None:
@@ -57,21 +61,23 @@ class Telemetry:
         self._requests = counter("http_requests", "Answered requests.", "route", "method", "code")
         self._durations = histogram("http_request_duration_seconds", "Time to answer.", SECONDS, "route")
         self._stages = histogram(
-            "inference_stage_duration_seconds", "Time of a stage.", SECONDS, "detector", "stage"
+            "inference_stage_duration_seconds", "Time of a stage.", SECONDS, *SERVICE, "stage"
         )
         self._batch = histogram("inference_batch_size", "Samples in a request.", ROWS)
         self._in_flight = gauge("inference_in_flight_requests", "Requests not answered yet.", "livesum")
         self._queue = gauge("inference_queue_requests", "Jobs that wait for a thread.", "livesum")
         self._shed = counter("requests_shed", "Requests refused for lack of capacity.", "reason")
         self._rejected = counter(
-            "inputs_rejected", "Requests refused for what they hold.", "detector", "reason"
+            "inputs_rejected", "Requests refused for what they hold.", *SERVICE, "reason"
         )
-        self._predictions = counter("predictions", "Verdicts.", "detector", "model_version", "decision")
-        self._scores = histogram("prediction_score_ratio", "Calibrated probabilities.", RATIOS, "detector")
-        self._abstentions = counter("abstentions", "Verdicts left to a person.", "detector")
-        self._nonfinite = counter("nonfinite_outputs", "Answers that were no numbers.", "detector")
-        self._model = gauge("model_info", "What is served.", "max", "detector", "version", "digest")
-        self._trained = gauge("model_trained_timestamp_seconds", "When it was made.", "max", "detector")
+        self._predictions = counter("predictions", "Verdicts.", *SERVICE, "model_version", "decision")
+        self._scores = histogram("prediction_score_ratio", "Calibrated probabilities.", RATIOS, *SERVICE)
+        self._abstentions = counter("abstentions", "Verdicts left to a person.", *SERVICE)
+        self._nonfinite = counter("nonfinite_outputs", "Answers that were no numbers.", *SERVICE)
+        self._texts = counter("answers", "Texts of language models.", *SERVICE, "model_version", "stopped")
+        self._tokens = counter("llm_tokens", "Tokens of language models.", *SERVICE, "kind")
+        self._model = gauge("model_info", "What is served.", "max", *SERVICE, "version", "digest")
+        self._trained = gauge("model_trained_timestamp_seconds", "When it was made.", "max", *SERVICE)
         self._heartbeat = gauge("engine_heartbeat_timestamp_seconds", "Last sign of life.", "livemin")
         self._child = cache(_labelled)
 
@@ -89,40 +95,46 @@ class Telemetry:
         self._child(self._requests, route, method if method in METHODS else "other", str(code)).inc()
         self._child(self._durations, route).observe(seconds)
 
-    def stage(self, detector: str, stage: str, seconds: float) -> None:
+    def stage(self, key: Key, stage: str, seconds: float) -> None:
         """Count the time of one stage of inference."""
-        self._child(self._stages, detector, stage).observe(seconds)
+        self._child(self._stages, *key, stage).observe(seconds)
 
     def shed(self, reason: str) -> None:
         """Count a request that was refused for lack of capacity."""
         self._child(self._shed, reason).inc()
 
-    def rejected(self, detector: str, reason: str) -> None:
+    def rejected(self, key: Key, reason: str) -> None:
         """Count a request that was refused for what it holds."""
-        self._child(self._rejected, detector, reason).inc()
+        self._child(self._rejected, *key, reason).inc()
 
-    def nonfinite(self, detector: str) -> None:
+    def nonfinite(self, key: Key) -> None:
         """Count an answer that was no number."""
-        self._child(self._nonfinite, detector).inc()
+        self._child(self._nonfinite, *key).inc()
 
-    def verdicts(self, detector: str, version: str, verdicts: Sequence[Verdict]) -> Tally[str]:
+    def verdicts(self, offer: Offer, verdicts: Sequence[Verdict]) -> Tally[str]:
         """Count the verdicts of one request, and return the count of each decision."""
+        key, version = offer.key, offer.artifact.manifest.version
         tally = Tally("abstain" if verdict.abstain else verdict.label for verdict in verdicts)
         self._batch.observe(len(verdicts))
         for decision, number in tally.items():
-            self._child(self._predictions, detector, version, decision).inc(number)
-        scores = self._child(self._scores, detector)
+            self._child(self._predictions, *key, version, decision).inc(number)
+        scores = self._child(self._scores, *key)
         for verdict in verdicts:
             scores.observe(verdict.probability)
         if tally["abstain"]:
-            self._child(self._abstentions, detector).inc(tally["abstain"])
+            self._child(self._abstentions, *key).inc(tally["abstain"])
         return tally
 
-    def served(self, artifact: "Artifact", made: float) -> None:
+    def text(self, offer: Offer, tokens: int, stopped: str) -> None:
+        """Count a text that a language model wrote, whole or not, and its tokens."""
+        self._child(self._texts, *offer.key, offer.artifact.manifest.version, stopped).inc()
+        self._child(self._tokens, *offer.key, "answer").inc(tokens)
+
+    def served(self, offer: Offer) -> None:
         """Publish what is served, and when it was made in seconds since 1970."""
-        manifest = artifact.manifest
-        self._model.labels(manifest.detector, manifest.version, artifact.digest).set(1)
-        self._trained.labels(manifest.detector).set(made)
+        manifest = offer.artifact.manifest
+        self._model.labels(*offer.key, manifest.version, offer.artifact.digest).set(1)
+        self._trained.labels(*offer.key).set(datetime.fromisoformat(manifest.created_at).timestamp())
 
     def pulse(self, lane: Lane) -> None:
         """Publish the lane's load and its heartbeat; the heartbeat grows old while the lane is stuck."""

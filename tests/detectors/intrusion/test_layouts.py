@@ -122,30 +122,29 @@ def test_the_features_are_those_published():
 @pytest.mark.parametrize(
     ("label", "row", "positive", "category"),
     [
-        (UNSW.label, {"label": 0, "attack_cat": "Normal"}, False, None),
-        (UNSW.label, {"label": "1", "attack_cat": " Backdoors "}, True, "Backdoor"),
-        (UNSW.label, {}, None, None),
-        (NSL_KDD.label, {"label": "normal."}, False, None),
-        (NSL_KDD.label, {"label": "neptune"}, True, "neptune"),
-        (NSL_KDD.label, {}, None, None),
-        (CICIDS.label, {"Label": "BENIGN"}, False, None),
-        (CICIDS.label, {"Label": "Web Attack \x96 XSS"}, True, "Web Attack XSS"),
-        (CICIDS.label, {"Label": "Web Attack � Sql Injection"}, True, "Web Attack Sql Injection"),
-        (CICIDS.label, {"Label": "Web Attack – Brute Force"}, True, "Web Attack Brute Force"),
-        (CICIDS.label, {}, None, None),
-        (FLOW.label, {"label": "attack", "category": "scan"}, True, "scan"),
-        (FLOW.label, {"label": "0", "category": None}, False, None),
-        (FLOW.label, {"label": 1.0}, True, None),
-        (FLOW.label, {}, None, None),
+        (UNSW.truth, {"label": 0, "attack_cat": "Normal"}, False, None),
+        (UNSW.truth, {"label": "1", "attack_cat": " Backdoors "}, True, "Backdoor"),
+        (UNSW.truth, {}, None, None),
+        (NSL_KDD.truth, {"label": "normal."}, False, None),
+        (NSL_KDD.truth, {"label": "neptune"}, True, "neptune"),
+        (NSL_KDD.truth, {}, None, None),
+        (CICIDS.truth, {"Label": "BENIGN"}, False, None),
+        (CICIDS.truth, {"Label": "Web Attack \x96 XSS"}, True, "Web Attack XSS"),
+        (CICIDS.truth, {"Label": "Web Attack � Sql Injection"}, True, "Web Attack Sql Injection"),
+        (CICIDS.truth, {"Label": "Web Attack – Brute Force"}, True, "Web Attack Brute Force"),
+        (CICIDS.truth, {}, None, None),
+        (FLOW.truth, {"label": "attack", "category": "scan"}, True, "scan"),
+        (FLOW.truth, {"label": "0", "category": None}, False, None),
+        (FLOW.truth, {"label": 1.0}, True, None),
+        (FLOW.truth, {}, None, None),
     ],
 )
 def test_labels(label, row, positive, category):
-    truth = label(row)
-    assert (truth.positive, truth.category) == (positive, category)
+    assert label(row) == {"label": positive, "category": category}
 
 
 @pytest.mark.parametrize("missing", [None, "", " ", float("nan")])
-@pytest.mark.parametrize("label", [UNSW.label, NSL_KDD.label, CICIDS.label, FLOW.label])
+@pytest.mark.parametrize("label", [UNSW.truth, NSL_KDD.truth, CICIDS.truth, FLOW.truth])
 def test_a_missing_label_is_a_bad_row_and_never_an_attack(label, missing):
     with pytest.raises(ValueError, match="the label is missing"):
         label({"label": missing, "Label": missing, "attack_cat": "Normal"})
@@ -154,14 +153,14 @@ def test_a_missing_label_is_a_bad_row_and_never_an_attack(label, missing):
 @pytest.mark.parametrize(
     ("label", "row", "message"),
     [
-        (UNSW.label, {"label": 0, "attack_cat": "DoS"}, "contradicts"),
-        (UNSW.label, {"label": 1, "attack_cat": "Normal"}, "contradicts"),
-        (UNSW.label, {"label": 1, "attack_cat": "Wormz"}, "did you mean 'Worms'"),
-        (UNSW.label, {"label": 2, "attack_cat": "DoS"}, "neither 0 nor 1"),
-        (NSL_KDD.label, {"label": "neptun"}, "did you mean 'neptune'"),
-        (CICIDS.label, {"Label": "benign traffic"}, "is not known"),
-        (CICIDS.label, {"Label": "Web Attack - Other"}, "is not known"),
-        (FLOW.label, {"label": "yes"}, "neither 0 nor 1"),
+        (UNSW.truth, {"label": 0, "attack_cat": "DoS"}, "contradicts"),
+        (UNSW.truth, {"label": 1, "attack_cat": "Normal"}, "contradicts"),
+        (UNSW.truth, {"label": 1, "attack_cat": "Wormz"}, "did you mean 'Worms'"),
+        (UNSW.truth, {"label": 2, "attack_cat": "DoS"}, "neither 0 nor 1"),
+        (NSL_KDD.truth, {"label": "neptun"}, "did you mean 'neptune'"),
+        (CICIDS.truth, {"Label": "benign traffic"}, "is not known"),
+        (CICIDS.truth, {"Label": "Web Attack - Other"}, "is not known"),
+        (FLOW.truth, {"label": "yes"}, "neither 0 nor 1"),
     ],
 )
 def test_a_foreign_label_is_a_bad_row(label, row, message):

@@ -10,10 +10,10 @@ from lightning_fabric import Fabric
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from tocsin.core.detector import Schema
 from tocsin.core.duration import Duration
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import DataSection, LossSection, Recipe, StageSection
+from tocsin.core.schema import Schema
 from tocsin.core.types import Sample, field_names, tabulate
 from tocsin.detectors.intrusion.augmentation import (
     NOTICEABLE,
@@ -25,13 +25,14 @@ from tocsin.detectors.intrusion.augmentation import (
 from tocsin.detectors.intrusion.config import IntrusionConfig
 from tocsin.detectors.intrusion.encode import make_encoder
 from tocsin.detectors.intrusion.model import HIDDEN
-from tocsin.detectors.intrusion.training import DetectTask, RestoreTask, labelled, plan, read_features
+from tocsin.detectors.intrusion.training import DetectTask, RestoreTask, plan, read_features
 from tocsin.engine.batch import Batch
 from tocsin.engine.generators import make_generator
 from tocsin.engine.loop import FitOptions
 from tocsin.engine.loop import fit as engine_fit
 from tocsin.engine.optim import make_corrections
 from tocsin.engine.task import Part, PlanContext, Stage
+from truths import truths
 
 FAMILIES = ("flood", "scan")
 PLAIN = make_corrections(LossSection(), np.array([0, 1]), 2)
@@ -79,7 +80,8 @@ def made_context(**model: Any) -> PlanContext:
     sides = []
     for side in (slice(0, 400), slice(400, 600)):
         part = {name: values[side] for name, values in columns.items()}
-        sides.append(Part(part, encoder.encode(part), label[side], category[side]))
+        truth = truths(label[side], [FAMILIES[kind] if kind >= 0 else "" for kind in category[side]])
+        sides.append(Part(part, encoder.encode(part), truth, FAMILIES))
     return PlanContext(recipe, schema, encoder, *sides, seed=1, categories=FAMILIES)
 
 
@@ -160,7 +162,7 @@ def test_both_stages_learn(architecture: str, embedding: str) -> None:
 
 def test_pretraining_sees_unlabelled_rows_and_fine_tuning_does_not() -> None:
     context = made_context()
-    strange = replace(context.valid, label=np.full(200, -1), category=np.full(200, -1))
+    strange = replace(context.valid, truth=truths(np.full(200, -1)))
     pretrain, finetune = plan(replace(context, unlabelled=strange)).stages
     assert sum(len(pretrain.train[i]) for i in range(len(pretrain.train))) == 600
     assert sum(len(finetune.train[i]) for i in range(len(finetune.train))) == 400
@@ -169,11 +171,11 @@ def test_pretraining_sees_unlabelled_rows_and_fine_tuning_does_not() -> None:
 def test_rows_without_a_label_are_left_out() -> None:
     part = made_context().train
     some = np.where(np.arange(400) < 30, -1, part.label)
-    kept = labelled(replace(part, label=some))
+    kept = replace(part, truth=truths(some)).labelled()
     assert len(kept) == 370
     np.testing.assert_array_equal(kept.arrays["numeric"], part.arrays["numeric"][30:])
     with pytest.raises(InputError, match="no row carries a label"):
-        labelled(replace(part, label=np.full(400, -1)))
+        replace(part, truth=truths(np.full(400, -1))).labelled()
 
 
 def batch_of(context: PlanContext) -> Batch:
@@ -278,10 +280,10 @@ def test_family_loss_needs_a_family() -> None:
     context = made_context()
     torch.manual_seed(0)
     batch, features = batch_of(context), read_features(context)
-    model = DetectTask(features, SMALL, 2, PLAIN).build().eval()
+    model = DetectTask(2, 0.5, PLAIN, features, SMALL).build().eval()
 
     def loss(weight: float, category: Tensor) -> float:
-        task = DetectTask(features, SMALL.model_copy(update={"category_weight": weight}), 2, PLAIN)
+        task = DetectTask(2, weight, PLAIN, features, SMALL)
         return task.step(model, batch.inputs, batch.targets | {"category": category}).loss_sum.item()
 
     known, unknown = batch.targets["category"], torch.full((400,), -1)
@@ -329,9 +331,9 @@ def test_mixed_outliers_catch_a_family_that_was_never_seen(share: float, low: fl
         "feedforward_dropout": 0.0,
     }
     context = made_context(outlier_share=share, outlier_cells=0.6, **larger)
-    seen = labelled(
-        replace(context.train, label=np.where(context.train.category == 1, -1, context.train.label))
-    )
+    truth, unseen = context.train.truth, context.train.category == 1
+    label = np.where(unseen, np.nan, truth["label"])
+    seen = replace(context.train, truth={**truth, "label": label}).labelled()
     finetune = plan(replace(context, train=seen)).stages[1]
     torch.manual_seed(0)
     model = finetune.task.build()
@@ -348,7 +350,7 @@ def test_evaluation_counts_families_alike() -> None:
     rng = np.random.default_rng(0)
     category = np.repeat([-1, 0, 1], [50, 90, 10])
     label, logit = (category >= 0).astype(np.int64), rng.normal(size=150) + 2.0 * (category == 0)
-    task = DetectTask(read_features(made_context()), SMALL, 2, PLAIN)
+    task = DetectTask(2, 0.5, PLAIN, read_features(made_context()), SMALL)
     report = task.evaluate({"logit": logit}, {"label": label, "category": category}, 0.4)
     aucs = [roc_auc_score(label[r], logit[r]) for r in ((category < 0) | (category == c) for c in (0, 1))]
     assert report.value == pytest.approx(np.mean(aucs))

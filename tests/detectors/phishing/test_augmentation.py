@@ -22,6 +22,7 @@ from tocsin.engine.task import Part
 from tocsin.features.folding import fold
 from tocsin.features.text import TextEncoder, TextOptions
 from tocsin.features.tokenizer import PAD
+from truths import truths
 
 TEXT = "Please verify your account at https://secure.bank.example/a before 20:00, thank you very much"
 
@@ -46,7 +47,7 @@ def part(rows: int = 600) -> tuple[Part, TextEncoder]:
     texts = np.where(source == "small", texts + " enron", texts)
     encoder = TextEncoder(TextOptions(tokens=32, vocabulary=400)).fit({"text": texts})
     facets = {"source": source, "language": np.full(rows, "en", dtype=object)}
-    return Part({"text": texts}, encoder.encode({"text": texts}), label, np.full(rows, -1), facets), encoder
+    return Part({"text": texts}, encoder.encode({"text": texts}), truths(label), (), facets), encoder
 
 
 PART, ENCODER = part()

@@ -6,6 +6,7 @@ from shutil import which
 
 import pytest
 
+from detectors.phishing.css_forms import HIDING, SHOWING
 from tocsin.detectors.phishing.charsets import clean, strip_zero_width
 from tocsin.detectors.phishing.headers import split_head
 from tocsin.detectors.phishing.html import Page, read_html
@@ -66,6 +67,12 @@ def test_what_a_browser_renders_is_shown_and_nothing_else(markup: str, render: R
     rendered = render(markup)
     assert words(rendered)
     assert words(read_html(markup, 1000).shown) == words(rendered)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("markup", [*HIDING, *SHOWING])
+def test_the_browser_reads_styles_as_the_forms_say(markup: str, render: Render) -> None:
+    assert words(render(markup)) == ({"seen"} if markup in HIDING else {"seen", "ham"})
 
 
 @pytest.mark.browser

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.phishing.css_forms import HIDING, SHOWING
 from tocsin.detectors.phishing.html import MOST_LINKS, MOST_TAGS, Link, read_html
 from tocsin.detectors.phishing.styles import Look, Sheet, colour, declarations, restyle
 
@@ -85,6 +86,18 @@ def test_what_can_be_read_is_shown(opening: str) -> None:
     assert "words" not in page.hidden
 
 
+@pytest.mark.parametrize("markup", HIDING)
+def test_a_disguised_rule_hides(markup: str) -> None:
+    page = read_html(markup, 1000)
+    assert (page.shown, page.hidden) == ("seen", "ham")
+
+
+@pytest.mark.parametrize("markup", SHOWING)
+def test_what_only_looks_like_a_rule_hides_nothing(markup: str) -> None:
+    page = read_html(markup, 1000)
+    assert (page.shown.split(), page.hidden) == (["seen", "ham"], "")
+
+
 def test_scripts_styles_and_comments_are_no_text() -> None:
     markup = "<script>if (a<b) x()</script><style>p{}</style><!-- <b>no</b> --><!DOCTYPE x><?pi ?>a<b>b</b>&amp;c &lt;"
     assert read_html(markup, 1000).shown == "ab&c <"
@@ -134,6 +147,9 @@ ENDLESS = {
     "links": "<a href=x>y</a>",
     "white space": " \n",
     "css": "<style>" + "{" * 50,
+    "brackets": "<p style='x:" + "(" * 900 + "'>",
+    "quotes in css": "<style>" + "'\\\n\"" * 50,
+    "comments in css": "<style>" + "/**/*" * 50,
 }
 
 

@@ -10,6 +10,7 @@ from time import process_time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from publicsuffixlist import PublicSuffixList
 
 from tocsin.detectors.phishing.charsets import KNOWN, codec_of, decode_text
 from tocsin.detectors.phishing.headers import address, decode_base64, decode_words, parameters
@@ -197,9 +198,54 @@ def test_what_looks_like_a_host() -> None:
     assert named_host("apple.de") == "apple.de"
     for person in ("Mr.Michael", "p.penguins", "taxa.alfandegaria", "d.cheng"):  # from real mail
         assert named_host(person) is None
-    assert is_same_site("www.bank.example", "bank.example")
-    assert is_same_site("a.bank.co.uk", "bank.co.uk")
-    assert not is_same_site("bank.co.uk", "evil.co.uk")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("www.bank.example", "bank.example"),
+        ("a.bank.co.uk", "bank.co.uk"),
+        ("a.bank.github.io", "bank.github.io"),
+        ("Mail.Google.com.", "google.com"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("a.b\u00fccher.de", "b\u00fccher.de"),
+    ],
+)
+def test_names_of_one_registered_domain_are_one_site(one: str, other: str) -> None:
+    assert is_same_site(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("bank.co.uk", "evil.co.uk"),
+        ("bank.kyoto.jp", "evil.kyoto.jp"),
+        ("a.github.io", "b.github.io"),
+        ("x.blogspot.com", "y.blogspot.com"),
+        ("github.io", "a.github.io"),
+        ("bank.pages.dev", "evil.pages.dev"),
+        ("10.0.2.1", "192.0.2.1"),
+        ("[::1]", "[::2]"),
+        ("a..b", "c..b"),
+        ("\ud800.example", "b.example"),
+    ],
+)
+def test_names_that_strangers_may_register_are_two(one: str, other: str) -> None:
+    assert not is_same_site(one, other)
+
+
+def test_without_the_private_names_of_the_list_they_would_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    registries = PublicSuffixList(only_icann=True)
+    monkeypatch.setattr("tocsin.detectors.phishing.links._suffixes", lambda: registries)
+    assert is_same_site("a.github.io", "b.github.io")
+    assert is_same_site("x.blogspot.com", "y.blogspot.com")
+
+
+def test_a_link_to_a_neighbour_under_one_host_is_a_lie() -> None:
+    markup = b"Content-Type: text/html\n\n<a href='https://evil.github.io/x'>bank.github.io</a>"
+    (found,) = parse_mail(markup).mismatches
+    assert (found.kind, found.shown, found.actual) == ("link", "bank.github.io", "evil.github.io")
+    assert not parse_mail(markup.replace(b"evil", b"www.bank")).mismatches
 
 
 @pytest.mark.parametrize("codec", sorted(KNOWN))

@@ -7,6 +7,7 @@ from torch import nn
 
 from tocsin.detectors.phishing.config import PhishingConfig
 from tocsin.detectors.phishing.model import POOL, TwoWayLstm, build_model, pool, reverse
+from tocsin.engine.decisions import decision_heads
 from tocsin.features.text import SHAPE
 from tocsin.features.tokenizer import BREAK
 from tocsin.nn.export import export_onnx, parity, sized
@@ -92,7 +93,7 @@ def test_reversing_twice_changes_nothing() -> None:
 def test_it_exports_and_answers_the_same(architecture: str, options: dict[str, object]) -> None:
     model, found = model_of(architecture, **options), arrays()
     exported = export_onnx(model, {n: v[:8] for n, v in found.items()}, ["logit", "category"])
-    assert max(parity(model, exported, sized(found), 1e-5).values()) < 1e-5
+    assert max(parity(model, exported, sized(found, {}), 1e-5, decision_heads(2)).values()) < 1e-5
 
 
 @pytest.mark.parametrize("architecture", KINDS)

@@ -3,13 +3,17 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, Field
 
-from tocsin.core.detector import Calibration, Detector, Label, Layout, Row, Schema
-from tocsin.core.types import Arrays, Columns, Files, Sample, Verdict
+from tocsin.core.axes import Axes
+from tocsin.core.detector import Detector
+from tocsin.core.kinds import Decision
+from tocsin.core.schema import Layout, Row, Schema, truth_of
+from tocsin.core.types import Arrays, Columns, Files, Place, Sample
+from tocsin.core.verdicts import decode
 
 
 class Domain(Sample):
@@ -27,6 +31,8 @@ class DomainConfig(BaseModel):
 class DomainEncoder:
     """Counts of characters by kind, scaled by the training split's standard deviation."""
 
+    axes: ClassVar[Axes] = {}
+
     def __init__(self, scale: np.ndarray | None = None) -> None:
         self.scale = scale
 
@@ -40,11 +46,14 @@ class DomainEncoder:
     def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
         return arrays["counts"], ["length", "vowels", "digits"], [False] * 3
 
-    def hide(self, arrays: Arrays) -> Iterable[tuple[str, Arrays]]:
+    def hide(self, columns: Columns, arrays: Arrays) -> Iterable[tuple[Place, Arrays]]:
         for i, name in enumerate(["length", "vowels", "digits"]):
             counts = arrays["counts"].copy()
             counts[:, i] = 0
-            yield name, {"counts": counts}
+            yield Place(where=name), {"counts": counts}
+
+    def watch(self, arrays: Arrays) -> Columns:
+        return {"length": arrays["counts"][:, 0].astype(np.float64)}
 
     def save(self) -> Files:
         return {"scale.json": json.dumps(np.asarray(self.scale).tolist()).encode()}
@@ -60,36 +69,21 @@ class DomainEncoder:
         return np.asarray(kinds, dtype=np.float64).reshape(-1, 3)
 
 
-def decode(outputs: Arrays, calibration: Calibration, artifact: str) -> list[Verdict]:
-    """Sigmoid and threshold."""
-    probability = 1 / (1 + np.exp(-outputs["logit"] / calibration.temperature))
-    return [
-        Verdict(
-            label=calibration.positive if p >= calibration.threshold else calibration.negative,
-            probability=float(p),
-            threshold=calibration.threshold,
-            artifact=artifact,
-        )
-        for p in probability
-    ]
-
-
 def _record(row: Row) -> Row:
     return {"name": row["domain"]}
 
 
-def _label(row: Row) -> Label:
+def _label(row: Row) -> Row:
     if row["made"] not in {"yes", "no"}:
         raise ValueError(f"made is {row['made']!r}, not yes or no")
-    return Label(row["made"] == "yes", "algorithm" if row["made"] == "yes" else None)
+    return truth_of(row["made"] == "yes", "algorithm" if row["made"] == "yes" else None)
 
 
 LAYOUT = Layout("list", frozenset({"domain", "made"}), _record, _label)
 DETECTOR = Detector(
     name="domains",
     summary="is a domain name made by an algorithm?",
-    positive="made",
-    negative="chosen",
+    kind=Decision("made", "chosen"),
     schemas={"domain": Schema("domain", Domain, {"list": LAYOUT})},
     config=DomainConfig,
     encoder=lambda config, schema: DomainEncoder(),

@@ -1,13 +1,16 @@
 """The one stage of the throw-away detector, and its made data."""
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from tocsin.core.types import Arrays
 from tocsin.engine.arrays import ArrayBatches
-from tocsin.engine.task import Part, Plan, PlanContext, Report, Stage, StepOutput
+from tocsin.engine.decisions import Decide, decision_targets
+from tocsin.engine.optim import make_corrections
+from tocsin.engine.task import Part, Plan, PlanContext, Report, Stage
 
 
 class DomainNet(nn.Module):
@@ -21,25 +24,17 @@ class DomainNet(nn.Module):
         return {"logit": self.layers(counts).squeeze(-1)}
 
 
-class DomainTask:
-    """Summed binary cross-entropy."""
+@dataclass(frozen=True)
+class DomainTask(Decide):
+    """A verdict without kinds."""
 
-    def __init__(self, width: int) -> None:
-        self.width = width
+    width: int
 
     def build(self) -> nn.Module:
         return DomainNet(self.width)
 
-    def step(self, model: nn.Module, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> StepOutput:
-        scores = model(**inputs)
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            scores["logit"].float(), targets["label"].float(), reduction="sum"
-        )
-        return StepOutput(loss, scores)
-
     def evaluate(self, scores: Arrays, targets: Arrays, loss: float) -> Report:
-        accuracy = float(((scores["logit"] > 0) == targets["label"]).mean())
-        return Report(-loss, {"accuracy": accuracy})
+        return Report(-loss, {"accuracy": self.measure(scores, targets)["accuracy"]})
 
 
 def plan(context: PlanContext) -> Plan:
@@ -47,9 +42,11 @@ def plan(context: PlanContext) -> Plan:
     section = context.recipe.stages["fit"]
 
     def batches(part: Part, draw: str) -> ArrayBatches:
-        return ArrayBatches(part.arrays, {"label": part.label}, section.batch_size, context.seed, draw=draw)
+        return ArrayBatches(part.arrays, decision_targets(part), section.batch_size, context.seed, draw=draw)
 
-    task = DomainTask(context.recipe.model.width)
+    task = DomainTask(
+        0, 0.0, make_corrections(section.loss, context.train.label, 2), context.recipe.model.width
+    )
     return Plan(
         (
             Stage(

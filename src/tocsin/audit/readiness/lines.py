@@ -6,7 +6,7 @@ from hashlib import sha256
 from time import perf_counter
 
 from tocsin.audit.gates import Gate
-from tocsin.audit.readiness import criteria, data, infrastructure, model, monitoring
+from tocsin.audit.readiness import data, infrastructure, model, monitoring, promises
 from tocsin.audit.readiness.attestations import Attestation
 from tocsin.audit.readiness.facts import EVIDENCE, SEALED, Answer, Check, Known
 from tocsin.audit.readiness.gates import show_gates
@@ -41,7 +41,7 @@ class Making:
 def make_lines(known: Known, making: Making) -> tuple[Line, ...]:
     """Decide every line: the 28 tests, the ten gates, the criteria."""
     gates: tuple[Section, tuple[Check, ...]] = ("gates", show_gates(making.gates))
-    extra: tuple[Section, tuple[Check, ...]] = ("criteria", criteria.CHECKS)
+    extra: tuple[Section, tuple[Check, ...]] = ("criteria", promises.CHECKS)
     groups = (*TESTS.items(), gates, extra)
     return tuple(
         _attest(_make(known, check, section, making), making)

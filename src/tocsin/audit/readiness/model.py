@@ -5,10 +5,10 @@ from hashlib import sha256
 from scipy.stats import binom
 
 from tocsin.artifact.manifest import RECIPE
-from tocsin.audit.baselines import LADDER
 from tocsin.audit.readiness.facts import Answer, Check, Facts, Known, decide, failed, later, not_yet, passed
+from tocsin.core.baseline import Rung
 from tocsin.core.durable import json_bytes
-from tocsin.core.plugins import load_detector
+from tocsin.core.plugins import load_detector, rungs
 from tocsin.core.recipe_keys import flatten
 from tocsin.core.recipes import load_default
 from tocsin.metrics.significance import LEVEL, holm
@@ -59,12 +59,17 @@ def check_simpler(known: Known) -> Answer:
     """M5: no simpler model is shown to be better on the same rows."""
     report = known.evaluation
     models = report.get("models", {})
-    rungs = [set(rung) for rung in LADDER]
-    missing = [" or ".join(sorted(rung)) for rung in rungs[2:] if not rung & models.keys()]
+    ladder = rungs(known.manifest.detector)
+    missing = [
+        " or ".join(names)
+        for rung, names in ladder.items()
+        if rung >= Rung.LINEAR and not set(names) & models.keys()
+    ]
     if missing:
         return not_yet(f"it was not compared with {', '.join(missing)}", EVALUATION)
-    own = next((place for place, rung in enumerate(rungs) if report["primary"] in rung), None)
-    simpler = models.keys() if own is None else set().union(*rungs[:own])  # where a baseline is shipped
+    own = next((rung for rung, names in ladder.items() if report["primary"] in names), None)
+    below = [names for rung, names in ladder.items() if own is not None and rung < own]
+    simpler = models.keys() if own is None else set().union(*below)  # where a baseline is shipped
     found = [
         c for c in report["comparisons"] if models[c["other"]]["kind"] == "baseline" and c["other"] in simpler
     ]

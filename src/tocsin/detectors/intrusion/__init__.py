@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from tocsin.core.detector import Detector, Schema
+from tocsin.core.detector import Detector
+from tocsin.core.kinds import Decision
+from tocsin.core.schema import Schema
+from tocsin.core.verdicts import decode
 from tocsin.detectors.intrusion.config import IntrusionConfig
-from tocsin.detectors.intrusion.decode import decode
 from tocsin.detectors.intrusion.encode import make_encoder
 from tocsin.detectors.intrusion.layouts import CICIDS, NSL_KDD, UNSW
 from tocsin.detectors.intrusion.layouts_flow import FLOW_LAYOUTS
@@ -22,8 +24,7 @@ SCHEMAS = (
 DETECTOR = Detector(
     name="intrusion",
     summary="tells attacks from normal traffic by the features of a network flow, and names their kind",
-    positive="attack",
-    negative="normal",
+    kind=Decision(positive="attack", negative="normal"),
     schemas={schema.name: schema for schema in SCHEMAS},
     config=IntrusionConfig,
     encoder=make_encoder,
@@ -33,4 +34,9 @@ DETECTOR = Detector(
     stages=("pretrain", "finetune"),
     folder=Path(__file__).parent,
     demo="tocsin.detectors.intrusion.demo:make",
+    tests={
+        "D7": ("tocsin/features/",),
+        "I2": ("tests.nn", "tests.engine", "tests.detectors", "nn.", "engine.", "detectors."),
+        "I3": ("end_to_end",),
+    },
 )

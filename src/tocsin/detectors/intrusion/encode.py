@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from tocsin.core.detector import Schema
+from tocsin.core.schema import Schema
 from tocsin.core.types import field_names, is_numeric
 from tocsin.detectors.intrusion.config import IntrusionConfig
 from tocsin.features.tabular import TabularEncoder, TabularOptions

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tocsin.core.detector import Label, Layout, Row
 from tocsin.core.errors import did_you_mean
+from tocsin.core.schema import Layout, Row, truth_of
 from tocsin.core.types import Sample, field_names, is_numeric
 from tocsin.detectors.intrusion.sample import NslKddConnection, UnswFlow
 from tocsin.detectors.intrusion.sample_cicids import CicidsFlow
@@ -90,36 +90,36 @@ def columns(sample: type[Sample]) -> Mapping[str, str]:
     return {name: sample.model_fields[name].title or name for name in field_names(sample)}
 
 
-def unsw_label(row: Row) -> Label:
+def unsw_label(row: Row) -> Row:
     """Read `label` and `attack_cat`; ValueError where they contradict each other."""
     if "label" not in row:
-        return Label(None)
+        return truth_of(None)
     positive, kind = (
         binary(row["label"]),
         text(row.get("attack_cat", "Normal")).replace("Backdoors", "Backdoor"),
     )
     if positive == (kind == "Normal"):
         raise ValueError(f"label {row['label']!r} contradicts attack_cat {kind!r}")
-    return Label(positive, known(kind, UNSW_ATTACKS) if positive else None)
+    return truth_of(positive, known(kind, UNSW_ATTACKS) if positive else None)
 
 
-def nsl_kdd_label(row: Row) -> Label:
+def nsl_kdd_label(row: Row) -> Row:
     """Read the attack type as the category, so that reports tell known types from unseen ones."""
     if "label" not in row:
-        return Label(None)
+        return truth_of(None)
     kind = text(row["label"]).rstrip(".")
-    return Label(False) if kind == "normal" else Label(True, known(kind, tuple(FAMILY)))
+    return truth_of(False) if kind == "normal" else truth_of(True, known(kind, tuple(FAMILY)))
 
 
-def cicids_label(row: Row) -> Label:
+def cicids_label(row: Row) -> Row:
     """Read the label; the dash in `Web Attack - XSS` is mangled in most copies, so ends are compared."""
     if "Label" not in row:
-        return Label(None)
+        return truth_of(None)
     kind = text(row["Label"])
     if kind.startswith("Web Attack"):
         ends = [name for name in CICIDS_ATTACKS if name.startswith("Web") and kind.endswith(name[10:])]
         kind = ends[0] if ends else kind
-    return Label(False) if kind == "BENIGN" else Label(True, known(kind, CICIDS_ATTACKS))
+    return truth_of(False) if kind == "BENIGN" else truth_of(True, known(kind, CICIDS_ATTACKS))
 
 
 def port(value: Any) -> str | None:
@@ -145,7 +145,7 @@ UNSW = Layout(
     name="unsw",
     columns=frozenset(columns(UnswFlow).values()) | {"id", "attack_cat", "label"},
     record=lambda row: {name: row[name] for name in UnswFlow.model_fields},
-    label=unsw_label,
+    truth=unsw_label,
     denied={"id": IDENTIFIER, "attack_cat": TRUTH, "label": TRUTH},
     repair=mend(numbers(UnswFlow)),
 )
@@ -154,7 +154,7 @@ NSL_KDD = Layout(
     name="nsl_kdd",
     columns=frozenset(columns(NslKddConnection).values()) | {"label"},
     record=lambda row: {name: row[name] for name in NslKddConnection.model_fields},
-    label=nsl_kdd_label,
+    truth=nsl_kdd_label,
     denied={"label": TRUTH, "difficulty": "made from the votes of classifiers that knew the label"},
     header=(*columns(NslKddConnection).values(), "label", "difficulty"),
     repair=mend(numbers(NslKddConnection)),
@@ -164,7 +164,7 @@ CICIDS = Layout(
     name="cicids",
     columns=frozenset(_CICIDS.values()) | {"Label"},
     record=cicids_record,
-    label=cicids_label,
+    truth=cicids_label,
     denied={
         "Label": TRUTH,
         "Fwd Header Length.1": "the same column a second time",

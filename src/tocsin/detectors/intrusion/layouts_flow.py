@@ -10,7 +10,7 @@ packets when there is one) is missing, although publishers write 0.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tocsin.core.detector import Label, Layout, Row
+from tocsin.core.schema import Layout, Row, truth_of
 from tocsin.detectors.intrusion.layouts import (
     CICIDS,
     CLOCK,
@@ -126,20 +126,20 @@ def cicids_flow(row: Row) -> Row:
     return measure(number(row["Flow Duration"], 1e-6), sides[0], sides[1], service)
 
 
-def flow_label(row: Row) -> Label:
+def flow_label(row: Row) -> Row:
     """Read `label`, 0 or 1 or normal or attack, and `category` where there is one."""
     if "label" not in row:
-        return Label(None)
+        return truth_of(None)
     spoken = {"normal": False, "attack": True}
     positive = spoken[text(row["label"])] if text(row["label"]) in spoken else binary(row["label"])
-    return Label(positive, row.get("category") if positive else None)
+    return truth_of(positive, row.get("category") if positive else None)
 
 
 FLOW = Layout(
     name="flow",
     columns=frozenset(columns(Flow)) | {"label"},
     record=lambda row: {name: row[name] for name in Flow.model_fields},
-    label=flow_label,
+    truth=flow_label,
     denied={
         "label": TRUTH,
         "category": TRUTH,

@@ -4,15 +4,17 @@ Shape legend: B rows, N numeric features, C categorical features, K attack famil
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tocsin.core.axes import Axes
 from tocsin.core.errors import InputError
-from tocsin.core.types import Arrays, take
+from tocsin.core.heads import Head
+from tocsin.core.types import Arrays
 from tocsin.detectors.intrusion.augmentation import Chain, HideFeatures, MaskFeatures, MixOutliers
 from tocsin.detectors.intrusion.config import IntrusionConfig
 from tocsin.detectors.intrusion.model import (
@@ -22,15 +24,11 @@ from tocsin.detectors.intrusion.model import (
     pretrained_features,
 )
 from tocsin.engine.arrays import ArrayBatches, Transform
-from tocsin.engine.optim import Corrections, make_corrections
-from tocsin.engine.task import Part, Plan, PlanContext, Report, Stage, StepOutput, WarmStart
+from tocsin.engine.decisions import KINDS, Decide, decision_targets, decision_terms
+from tocsin.engine.optim import make_corrections
+from tocsin.engine.task import Plan, PlanContext, Report, Stage, StepOutput, WarmStart
 from tocsin.features.tabular import TabularEncoder
-from tocsin.metrics.classification import judge, measure
-from tocsin.nn.losses import (
-    loss_terms,
-    sum_binary_cross_entropy,
-    sum_categorical_cross_entropy,
-)
+from tocsin.nn.losses import sum_categorical_cross_entropy
 
 
 def plan(context: PlanContext) -> Plan:
@@ -69,49 +67,30 @@ def _pretraining(context: PlanContext, features: Features, config: IntrusionConf
 
 def _finetuning(context: PlanContext, features: Features, config: IntrusionConfig) -> Stage:
     section = context.recipe.stages["finetune"]
-    train, valid = (labelled(part) for part in (context.train, context.valid))
+    train, valid = context.train.labelled(), context.valid.labelled()
     corrections = make_corrections(section.loss, train.label, 2)
     return Stage(
         "finetune",
-        DetectTask(features, config, len(context.categories), corrections),
+        DetectTask(len(context.categories), config.category_weight, corrections, features, config),
         ArrayBatches(
             train.arrays,
-            _targets(train),
+            decision_targets(train),
             section.batch_size,
             context.seed,
             draw=corrections.draw,
-            terms=_terms(train, corrections),
+            terms=decision_terms(train, corrections),
             classes=train.label,
             transform=_augmentation(config, corrections.weight_K),
         ),
         ArrayBatches(
             valid.arrays,
-            _targets(valid),
+            decision_targets(valid),
             section.batch_size,
             draw="sequential",
-            terms=_terms(valid, corrections),
+            terms=decision_terms(valid, corrections),
         ),
         section,
     )
-
-
-def _terms(part: Part, corrections: Corrections) -> np.ndarray:
-    return loss_terms(torch.as_tensor(part.label), corrections.weight_K).numpy()
-
-
-def _targets(part: Part) -> Arrays:
-    return {"label": part.label, "category": part.category}
-
-
-def labelled(part: Part) -> Part:
-    """Return the rows that carry a label; InputError if there are none."""
-    index = np.flatnonzero(part.label >= 0)
-    if not len(index):
-        raise InputError("no row carries a label, so there is nothing to fine-tune or to validate on")
-    if len(index) == len(part):
-        return part
-    columns, arrays = (take(rows, index) for rows in (part.columns, part.arrays))
-    return Part(columns, arrays, part.label[index], part.category[index])
 
 
 def _augmentation(config: IntrusionConfig, weight_2: Tensor | None) -> Transform | None:
@@ -125,6 +104,8 @@ def _augmentation(config: IntrusionConfig, weight_2: Tensor | None) -> Transform
 class RestoreTask:
     """Masked-feature pretraining: Huber loss for hidden numbers, cross-entropy for hidden classes."""
 
+    heads: ClassVar[tuple[Head, ...]] = ()
+    target_axes: ClassVar[Axes] = {}
     features: Features
     config: IntrusionConfig
 
@@ -159,37 +140,24 @@ class RestoreTask:
 
 
 @dataclass(frozen=True)
-class DetectTask:
+class DetectTask(Decide):
     """Attack or normal, and beside it the family of an attack where that is known."""
 
     features: Features
     config: IntrusionConfig
-    families: int
-    corrections: Corrections
 
     def build(self) -> nn.Module:
         """Return the classifier of the recipe's architecture."""
-        return build_model(self.features, self.config, self.families)
-
-    def step(self, model: nn.Module, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> StepOutput:
-        """Sum over rows: binary loss, plus `category_weight` times the cross-entropy of the family."""
-        outputs, weight_2 = model(**inputs), self.corrections.weight_K
-        how: dict[str, Any] = {"gamma": self.corrections.gamma, "smoothing": self.corrections.smoothing}
-        loss_sum = sum_binary_cross_entropy(outputs["logit"], targets["label"], weight_2=weight_2, **how)
-        if self.families and self.config.category_weight:
-            family = sum_categorical_cross_entropy(outputs["category"], targets["category"], **how)
-            loss_sum = loss_sum + self.config.category_weight * family
-        return StepOutput(loss_sum, outputs)
+        return build_model(self.features, self.config, self.kinds)
 
     def evaluate(self, scores: Arrays, targets: Arrays, loss: float) -> Report:
         """Follow ROC-AUC, every family counting alike; the negative loss where a class is missing."""
-        label, probability = targets["label"], 1 / (1 + np.exp(-scores["logit"].astype(np.float64)))
-        found = measure(judge(label, probability, 0.5))
+        label, family = targets["label"], targets[KINDS]
+        found = self.measure(scores, targets)
         metrics = {"loss": loss} | {n: found[n] for n in ("roc_auc", "pr_auc", "f1", "recall_at_fpr_0.01")}
         if not 0 < label.sum() < len(label):
             return Report(-loss, metrics)
-        families = np.unique(targets["category"][label == 1])
-        sides = [(label == 0) | (targets["category"] == c) for c in families]
-        aucs = [measure(judge(label[side], probability[side], 0.5))["roc_auc"] for side in sides]
+        sides = [(label == 0) | (family == c) for c in np.unique(family[label == 1])]
+        aucs = [self.measure(scores, targets, side)["roc_auc"] for side in sides]
         metrics["roc_auc_over_families"] = float(np.mean(aucs))
         return Report(metrics["roc_auc_over_families"], metrics)

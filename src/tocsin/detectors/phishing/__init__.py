@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from tocsin.core.detector import Detector, Schema
+from tocsin.core.detector import Detector
+from tocsin.core.kinds import Decision
+from tocsin.core.schema import Schema
+from tocsin.core.verdicts import decode
 from tocsin.detectors.phishing.config import PhishingConfig
-from tocsin.detectors.phishing.decode import decode
 from tocsin.detectors.phishing.encode import make_encoder
 from tocsin.detectors.phishing.layouts import LAYOUTS
 from tocsin.detectors.phishing.sample import Message
@@ -15,8 +17,7 @@ SCHEMA = Schema("message", Message, {layout.name: layout for layout in LAYOUTS})
 DETECTOR = Detector(
     name="phishing",
     summary="tells phishing from legitimate messages in any language, and shows the passages that say so",
-    positive="phishing",
-    negative="legitimate",
+    kind=Decision(positive="phishing", negative="legitimate"),
     schemas={SCHEMA.name: SCHEMA},
     config=PhishingConfig,
     encoder=make_encoder,
@@ -26,5 +27,10 @@ DETECTOR = Detector(
     stages=("fit",),
     folder=Path(__file__).parent,
     demo="tocsin.detectors.phishing.demo:make",
+    tests={
+        "D7": ("tocsin/features/",),
+        "I2": ("tests.nn", "tests.engine", "tests.detectors", "nn.", "engine.", "detectors."),
+        "I3": ("end_to_end",),
+    },
     scan="tocsin.detectors.phishing.mailbox:read_mail",
 )

@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from tocsin.core.axes import Axes, cut
 from tocsin.core.errors import InputError
 from tocsin.core.promise import Promise
 from tocsin.core.types import Arrays, Columns, take
@@ -24,11 +25,12 @@ from tocsin.detectors.phishing.disguise import disguise
 from tocsin.detectors.phishing.model import POOL
 from tocsin.engine.batch import Batch
 from tocsin.engine.task import Part
-from tocsin.features.letters import LETTERS
 from tocsin.features.text import TextEncoder
 from tocsin.features.tokenizer import SPECIAL, count_tokens
 from tocsin.nn.losses import loss_terms
 
+READ = ("tokens", "length", "shape")
+"""The arrays that the network reads; the others are for simpler models."""
 BUCKET = 16
 """Batches whose rows are sorted by length together."""
 INSIDE = "##"
@@ -68,7 +70,7 @@ class MessageBatches:
         if self.training:
             rng = np.random.default_rng((self.seed, epoch, place))
             arrays = self._hide(self._estrange(self._disguise(arrays, index_B, rng), rng), rng)
-        inputs = {name: torch.from_numpy(values) for name, values in trim(arrays).items()}
+        inputs = {name: torch.from_numpy(values) for name, values in trim(arrays, self.encoder.axes).items()}
         targets = {
             "label": torch.as_tensor(self.part.label[index_B]),
             "category": torch.as_tensor(self.part.category[index_B]),
@@ -136,11 +138,9 @@ def word_tokens(tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
     return words, np.concatenate([words[len(words) // 2 :], parts])
 
 
-def trim(arrays: Arrays) -> Arrays:
-    """Cut tokens at the longest row, rounded up to whole places of the LSTM."""
-    most = POOL * math.ceil(arrays["length"].max(initial=1) / POOL)
-    unread = {LETTERS: arrays[LETTERS][:, :1]} if LETTERS in arrays else {}
-    return {**arrays, "tokens": np.ascontiguousarray(arrays["tokens"][:, :most]), **unread}
+def trim(arrays: Arrays, axes: Axes) -> Arrays:
+    """Return what the network reads, the tokens cut at the longest row, rounded up to whole places of the LSTM."""
+    return cut({name: arrays[name] for name in READ}, axes, multiple=POOL)
 
 
 def cells(part: Part, balance: str) -> list[list[np.ndarray]] | None:

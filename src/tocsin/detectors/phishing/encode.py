@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from tocsin.core.detector import Schema
+from tocsin.core.schema import Schema
 from tocsin.detectors.phishing.config import PhishingConfig
 from tocsin.features.text import TextEncoder, TextOptions
 

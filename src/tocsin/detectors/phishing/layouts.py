@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tocsin.audit.patterns import mask_secrets
-from tocsin.core.detector import Label, Layout, Row
+from tocsin.core.schema import Layout, Row, truth_of
 from tocsin.detectors.phishing.language import identify
 
 TRUTH = "the truth itself"
@@ -29,28 +29,28 @@ def read_label(value: Any) -> bool:
     return word in POSITIVE
 
 
-def own_label(row: Row) -> Label:
+def own_label(row: Row) -> Row:
     """Read `label` and, where it is there, `category`."""
     if "label" not in row:
-        return Label(None)
+        return truth_of(None)
     positive = read_label(row["label"])
-    return Label(positive, (row.get("category") or None) if positive else None)
+    return truth_of(positive, (row.get("category") or None) if positive else None)
 
 
-def loose_label(row: Row) -> Label:
+def loose_label(row: Row) -> Row:
     """Phishing, smishing, fraud and spam against legitimate."""
     if "label" not in row:
-        return Label(None)
+        return truth_of(None)
     positive = read_label(row["label"])
-    return Label(positive, row.get("category") if positive else None)
+    return truth_of(positive, row.get("category") if positive else None)
 
 
-def strict_label(row: Row) -> Label:
+def strict_label(row: Row) -> Row:
     """Phishing and smishing against everything else, spam too."""
     if "is_phishing_strict" not in row:
-        return Label(None)
+        return truth_of(None)
     positive = read_label(row["is_phishing_strict"])
-    return Label(positive, row.get("category") if positive else None)
+    return truth_of(positive, row.get("category") if positive else None)
 
 
 def name_language(row: Row) -> str:
@@ -116,7 +116,7 @@ OWN = Layout(
     columns=frozenset({"text", "label"}),
     optional=frozenset({"subject", "language", "channel"}),
     record=record,
-    label=own_label,
+    truth=own_label,
     repair=hide_secrets,
     denied={
         "label": TRUTH,
@@ -138,13 +138,13 @@ OWN = Layout(
 )
 
 
-def _collection(name: str, label: Callable[[Row], Label], skip: Callable[[Row], str | None]) -> Layout:
+def _collection(name: str, truth: Callable[[Row], Row], skip: Callable[[Row], str | None]) -> Layout:
     """Return a view of the collection of public sources: under which truth, without which rows."""
     return Layout(
         name=name,
         columns=_COLUMNS,
         record=record,
-        label=label,
+        truth=truth,
         repair=hide_secrets,
         denied=_DENIED,
         facets=_FACETS,

@@ -1,6 +1,9 @@
 """Where links and addresses lead, and whether that is where they say they lead. Nothing is looked up."""
 
 import re
+from functools import lru_cache
+
+from publicsuffixlist import PublicSuffixList
 
 FILES = frozenset((
     "asp", "aspx", "bat", "csv", "doc", "docx", "exe", "gif", "htm", "html", "jpeg", "jpg", "js",
@@ -8,10 +11,6 @@ FILES = frozenset((
     "txt", "wav", "xls", "xlsx", "xml", "zip",
 ))  # fmt: skip
 """Endings that look like a top-level domain and are mostly those of files."""
-SECOND_LEVEL = frozenset((
-    "ac", "co", "com", "edu", "gob", "gov", "go", "mil", "ne", "net", "or", "org",
-))  # fmt: skip
-"""Labels under which a country's registry registers names. The full list is public and long, and changes."""
 ENDINGS = frozenset((
     "academy", "agency", "app", "art", "asia", "bank", "berlin", "best", "bio", "biz", "blog", "bond",
     "business", "buzz", "capital", "card", "cards", "care", "cash", "cat", "center", "chat", "city",
@@ -36,6 +35,7 @@ URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"'()\[\]{}|^`]{1,2000}", re.IGNOR
 _HOST = re.compile(
     r"(?:[a-z][a-z0-9+.-]{0,30}:)?[/\\]{2,}(?:[^/\\?#]*@)?(\[[^\]]{1,60}\]|[^/\\?#:]{1,255})", re.IGNORECASE
 )
+_ADDRESS = re.compile(r"[0-9.]+")
 _LOOKS_LIKE = re.compile(
     r"(?:https?://)?(?:[^/\s@]{1,60}@)?((?:[\w-]{1,63}\.)+([a-z]{2,24}|xn--[\w-]{2,59}))(?::\d{1,5})?(?:[/?#]\S*)?",
     re.IGNORECASE,
@@ -65,11 +65,22 @@ def _is_ending(label: str) -> bool:
 
 
 def is_same_site(one: str, other: str) -> bool:
-    """Tell whether two hosts are names of one registered domain, as far as that can be told without a list."""
+    """Tell whether two hosts are names of one registered domain.
+
+    `a.github.io` and `b.github.io` are two sites: strangers may register names under `github.io`.
+    Source: the Public Suffix List, as publicsuffixlist brings it; it is read from the package and never fetched.
+    """
     return _site(one) == _site(other)
 
 
 def _site(host: str) -> str:
-    labels = host.lower().strip(".").split(".")
-    is_country = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in SECOND_LEVEL
-    return ".".join(labels[-3 if is_country else -2 :])
+    name = host.lower().strip(".")
+    if _ADDRESS.fullmatch(name):
+        return name
+    return _suffixes().privatesuffix(name) or name
+
+
+@lru_cache(maxsize=1)
+def _suffixes() -> PublicSuffixList:
+    """Read the list at the first question: it takes 40 ms."""
+    return PublicSuffixList()

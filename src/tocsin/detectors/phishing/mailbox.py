@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from tocsin.core.detector import Target
 from tocsin.core.errors import InputError
+from tocsin.core.types import Place
 from tocsin.detectors.phishing.mail import BUDGET, Mail, parse_mail, to_sample
 
 SINGLE = frozenset((".eml", ".emlx", ".mht", ".mhtml"))
@@ -102,7 +103,9 @@ def _is_quoted(line: bytes) -> bool:
 def target(name: str, raw: bytes) -> Target:
     """Return one message as a thing to give a verdict on."""
     mail = parse_mail(raw)
-    return Target(name, to_sample(mail), facts(mail), tuple(remarks(mail)), {"email": _ecs(mail)})
+    return Target(
+        Place(where=name), to_sample(mail), facts(mail), tuple(remarks(mail)), {"email": _ecs(mail)}
+    )
 
 
 def facts(mail: Mail) -> dict[str, Any]:

@@ -211,29 +211,16 @@ class MessageModel(nn.Module):
         self.head = nn.Linear(self.trunk.width + (32 if config.shape else 0), 1 + kinds)
         self.wide = Wide(config.wide) if config.wide else None
 
-    def forward(
-        self,
-        tokens: Tensor,
-        length: Tensor,
-        shape: Tensor,
-        cues: Tensor | None = None,
-        letters: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """Take int64 [B, L] padded with 0, int64 [B] of at least 1, float32 [B, S].
-
-        `cues` and `letters` are for the simpler models that may be shipped beside this one, and not read here.
-        """
+    def forward(self, tokens: Tensor, length: Tensor, shape: Tensor) -> dict[str, Tensor]:
+        """Take int64 [B, L] padded with 0, int64 [B] of at least 1, float32 [B, S]."""
         x = tokens
         if self.embedding is not None:
             x = self.dropout(self.embedding(tokens)) * mark_places(length, tokens.shape[1])[..., None]
         pooled_BC = self.dropout(self.trunk(x, length))
-        # Times 0 rather than left out: the exporter would drop an input that nothing reads.
-        seen_BC = 0.0 * shape[:, :0] if self.shape is None else self.shape(shape)
-        out_BK = self.head(torch.cat([pooled_BC, seen_BC.to(pooled_BC.dtype)], dim=1))
+        if self.shape is not None:
+            pooled_BC = torch.cat([pooled_BC, self.shape(shape).to(pooled_BC.dtype)], dim=1)
+        out_BK = self.head(pooled_BC)
         logit_B = out_BK[:, 0] if self.wide is None else out_BK[:, 0] + self.wide(tokens, length)
-        for unread in (shape if self.shape is None else None, cues, letters):
-            if unread is not None:
-                logit_B = logit_B + 0.0 * unread[:, 0].to(logit_B.dtype)
         found = {"logit": logit_B}
         return found | {"category": out_BK[:, 1:]} if out_BK.shape[1] > 1 else found
 

@@ -4,23 +4,21 @@ Shape legend: B rows, K kinds.
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import structlog
-from torch import Tensor, nn
+from torch import nn
 
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import OptimSection
-from tocsin.core.types import Arrays, take
+from tocsin.core.types import Arrays
 from tocsin.detectors.phishing.augmentation import MessageBatches
 from tocsin.detectors.phishing.config import PhishingConfig
 from tocsin.detectors.phishing.model import build_model
-from tocsin.engine.optim import Corrections, make_corrections
-from tocsin.engine.task import Part, Plan, PlanContext, Report, Stage, StepOutput
+from tocsin.engine.decisions import Decide
+from tocsin.engine.optim import make_corrections
+from tocsin.engine.task import Part, Plan, PlanContext, Report, Stage
 from tocsin.features.text import SHAPE, TextEncoder
-from tocsin.metrics.classification import judge, measure
-from tocsin.nn.losses import sum_binary_cross_entropy, sum_categorical_cross_entropy
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +30,9 @@ def plan(context: PlanContext) -> Plan:
         raise InputError("stages.fit.length: the stage that makes the detector cannot be skipped")
     config, encoder = cast(PhishingConfig, context.recipe.model), cast(TextEncoder, context.encoder)
     _advise(config, section.optim)
-    train, valid = labelled(context.train), labelled(context.valid)
+    train, valid = context.train.labelled(), context.valid.labelled()
     corrections = make_corrections(section.loss, train.label, 2)
-    task = DetectTask(config, encoder.size, len(context.categories), corrections)
+    task = DetectTask(len(context.categories), config.category_weight, corrections, config, encoder.size)
 
     def batches(part: Part, training: bool) -> MessageBatches:
         how = (section.batch_size, encoder, config, context.seed, training)
@@ -52,42 +50,20 @@ def _advise(config: PhishingConfig, optim: OptimSection) -> None:
         )
 
 
-def labelled(part: Part) -> Part:
-    """Return the rows that carry a label; InputError if there are none."""
-    index = np.flatnonzero(part.label >= 0)
-    if not len(index):
-        raise InputError("no row carries a label, so there is nothing to train or to validate on")
-    columns, arrays, facets = (take(rows, index) for rows in (part.columns, part.arrays, part.facets))
-    return Part(columns, arrays, part.label[index], part.category[index], facets)
-
-
 @dataclass(frozen=True)
-class DetectTask:
+class DetectTask(Decide):
     """Phishing or legitimate, and the kind of a positive where that is known."""
 
     config: PhishingConfig
     vocabulary: int
-    kinds: int
-    corrections: Corrections
 
     def build(self) -> nn.Module:
         """Return the network of the recipe."""
         return build_model(self.config, self.vocabulary, len(SHAPE), self.kinds)
 
-    def step(self, model: nn.Module, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> StepOutput:
-        """Sum over rows: binary loss, plus `category_weight` times the cross-entropy of the kind."""
-        outputs, weight_2 = model(**inputs), self.corrections.weight_K
-        how: dict[str, Any] = {"gamma": self.corrections.gamma, "smoothing": self.corrections.smoothing}
-        loss_sum = sum_binary_cross_entropy(outputs["logit"], targets["label"], weight_2=weight_2, **how)
-        if self.kinds and self.config.category_weight:
-            kind = sum_categorical_cross_entropy(outputs["category"], targets["category"], **how)
-            loss_sum = loss_sum + self.config.category_weight * kind
-        return StepOutput(loss_sum, outputs)
-
     def evaluate(self, scores: Arrays, targets: Arrays, loss: float) -> Report:
         """Follow ROC-AUC; the negative loss where a class is missing."""
-        label, logit = targets["label"], scores["logit"].astype(np.float64)
-        found = measure(judge(label, np.exp(-np.logaddexp(0.0, -logit)), 0.5))
+        label, found = targets["label"], self.measure(scores, targets)
         metrics = {"loss": loss} | {
             n: found[n] for n in ("roc_auc", "pr_auc", "f1_macro", "recall_at_fpr_0.01")
         }

@@ -108,7 +108,7 @@ class TestRows:
 
     dataset: Dataset
     found: str
-    """How they were known again, in words."""
+    """How they were recognised, as a sentence."""
 
 
 def find_test_rows(predictor: Predictor, data: Sequence[str]) -> TestRows:

@@ -17,7 +17,7 @@ from tocsin.metrics.classification import Judged
 from tocsin.metrics.comparison import CATEGORY
 from tocsin.metrics.evaluation import Estimate
 from tocsin.metrics.pairs import Interest, Pair, compare_pair
-from tocsin.metrics.significance import Verdict
+from tocsin.metrics.significance import Outcome
 from tocsin.serve.predictor import Predictor
 from tocsin.workflows.judging.answers import Answers, ask, read_rows, scoring_of, sealed_recipe, unseen_ids
 from tocsin.workflows.judging.sentences import WORDS, say_pair
@@ -48,7 +48,7 @@ class Comparison(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    verdict: Verdict
+    verdict: Outcome
     sentences: tuple[str, ...]
     a: Scoring
     b: Scoring
@@ -112,7 +112,7 @@ def _check_kind(predictors: tuple[Predictor, Predictor]) -> None:
 
 
 def _judge(predictor: Predictor, rows: Dataset, answers: Answers) -> Judged:
-    return answers.judge(rows.label, predictor.artifact.manifest.calibration.threshold)
+    return answers.judge(rows.label, predictor.artifact.manifest.calibrated.threshold)
 
 
 def _slices(rows: Dataset) -> dict[str, np.ndarray]:

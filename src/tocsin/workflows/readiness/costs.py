@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import TypeAdapter, create_model
 
 from tocsin.audit.readiness.facts import Facts
-from tocsin.core.detector import Schema
 from tocsin.core.recipes import parse_recipe
+from tocsin.core.schema import Schema
 from tocsin.core.types import Columns, Sample, column, field_names, is_numeric, rows, tabulate, take
 from tocsin.serve.predictor import Predictor
 
@@ -67,10 +67,10 @@ def _bytes(values: np.ndarray) -> float:
 def _hidden_shifts(predictor: Predictor, columns: Columns) -> dict[str, float]:
     shifts: dict[str, list[float]] = {}
     for i in range(rows(columns)):
-        arrays = predictor.encoder.encode(take(columns, np.array([i])))
-        base = float(predictor.runtime.run(arrays)["logit"][0])
-        for name, hidden in predictor.encoder.hide(arrays):
-            shifts.setdefault(name, []).append(abs(float(predictor.runtime.run(hidden)["logit"][0]) - base))
+        row = take(columns, np.array([i]))
+        arrays = predictor.encoder.encode(row)
+        for place, fall in predictor.falls(row, arrays, predictor.runtime.run(arrays)):
+            shifts.setdefault(place.where, []).append(abs(fall))
     return {name: float(np.mean(values)) for name, values in shifts.items()}
 
 

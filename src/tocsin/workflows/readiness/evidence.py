@@ -16,20 +16,16 @@ from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, WEIGHTS
 from tocsin.artifact.open import Artifact, open_artifact
 from tocsin.audit.readiness.facts import Facts
 from tocsin.core.errors import InputError, did_you_mean
+from tocsin.core.heads import decision_of, probability
+from tocsin.core.plugins import load_detector
 from tocsin.workflows.judging.compare import Comparison
 
-FEATURE_CODE = "tocsin/features/"
-TESTS = {
-    "I2": ("tests.nn", "tests.engine", "tests.detectors", "nn.", "engine.", "detectors."),
-    "I3": ("end_to_end",),
-}
-"""Line -> what the names of its tests begin with or hold."""
 TURNED = {"better": "worse", "worse": "better"}
 """The verdict on B, by that on A."""
 HISTORY = "metrics_history.csv"
 DAY = 86_400
 
-Reader = Callable[[Sequence[Path], Artifact], Facts]
+ReadFacts = Callable[[Sequence[Path], Artifact], Facts]
 
 
 def read_evidence(given: Sequence[str], artifact: Artifact) -> dict[str, Facts]:
@@ -56,25 +52,37 @@ def _read(line: str, paths: Sequence[Path], artifact: Artifact) -> Facts:
         raise InputError(f"--evidence {line}: {shown} is not {WANTED[line]}: {str(error)[:200]}") from None
 
 
-def read_coverage(paths: Sequence[Path], _artifact: Artifact) -> Facts:
+def _names(artifact: Artifact, line: str) -> tuple[str, ...]:
+    """Return what the detector says proves a line; ValueError where it says nothing."""
+    name = artifact.manifest.detector
+    found = load_detector(name).tests.get(line, ())
+    if not found:
+        raise ValueError(f"what {name} names, as its `tests` name nothing for {line}")
+    return found
+
+
+def read_coverage(paths: Sequence[Path], artifact: Artifact) -> Facts:
     """Read `coverage json`: how much of the feature code the tests reach."""
+    folders = _names(artifact, "D7")
     found: dict[str, Any] = {}
     for path in paths:
         files = json.loads(path.read_bytes())["files"]
         found |= {
-            name: part["summary"] for name, part in files.items() if FEATURE_CODE in name.replace("\\", "/")
+            name: part["summary"]
+            for name, part in files.items()
+            if any(folder in name.replace("\\", "/") for folder in folders)
         }
     statements = sum(part["num_statements"] for part in found.values())
     if not statements:
-        raise ValueError(f"it names no file below {FEATURE_CODE}")
+        raise ValueError(f"it names no file below {' or '.join(folders)}")
     covered = sum(part["covered_lines"] for part in found.values())
     return {"statements": statements, "covered": covered, "share": covered / statements}
 
 
-def _read_tests(line: str) -> Reader:
-    def read(paths: Sequence[Path], _artifact: Artifact) -> Facts:
+def _read_tests(line: str) -> ReadFacts:
+    def read(paths: Sequence[Path], artifact: Artifact) -> Facts:
         """Read JUnit reports: which tests of this line ran, and which failed."""
-        wanted = TESTS[line]
+        wanted = _names(artifact, line)
         ran, failed = 0, []
         for path in paths:
             for case in ElementTree.fromstring(path.read_bytes()).iter("testcase"):  # noqa: S314 - one's own file
@@ -143,13 +151,17 @@ def _golden_gap(artifact: Artifact, other: Artifact) -> float:
     sides = [[json.loads(line) for line in a.files[GOLDEN].splitlines()] for a in (artifact, other)]
     if [line["sample"] for line in sides[0]] != [line["sample"] for line in sides[1]]:
         return 1.0
-    logits = np.array([[line["outputs"]["logit"] for line in side] for side in sides], dtype=np.float64)
-    scales = [[a.manifest.calibration.temperature] for a in (artifact, other)]
-    first, second = 1 / (1 + np.exp(-logits / np.array(scales)))
+    first, second = (
+        probability(
+            np.array([line["outputs"][decision_of(a.manifest.heads).name] for line in side]),
+            a.manifest.calibrated.temperature,
+        )
+        for a, side in zip((artifact, other), sides, strict=True)
+    )
     return float(np.abs(first - second).max())
 
 
-READERS: Mapping[str, Reader] = {
+READERS: Mapping[str, ReadFacts] = {
     "D7": read_coverage,
     "I1": read_second_training,
     "I2": _read_tests("I2"),

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from tocsin.audit.readiness.facts import Facts
+from tocsin.core.heads import decision_of
 from tocsin.core.types import Columns, rows, tabulate, take
 from tocsin.data.dataset import Dataset
 from tocsin.metrics.significance import LEVEL, holm
@@ -39,11 +40,11 @@ def measure_importance(predictor: Predictor, data: Dataset | None, seed: int) ->
         return _look_for_dead(predictor)
     picked = _draw(data, len(data.columns))
     rng = np.random.default_rng(seed)
-    base = predictor.outputs(picked.columns)["logit"]
+    base = _logit(predictor, picked.columns)
     found = []
     for name, values in picked.columns.items():
         moved = {**picked.columns, name: values[rng.permutation(len(values))]}
-        logit = predictor.outputs(moved)["logit"]
+        logit = _logit(predictor, moved)
         worth = _worth(name, picked.label, base, logit)
         shift = max(worth["largest_shift"], _unusual_shift(predictor, data.columns, name))
         found.append({**worth, "largest_shift": shift, "varies": _varies(data.columns[name])})
@@ -51,6 +52,10 @@ def measure_importance(predictor: Predictor, data: Dataset | None, seed: int) ->
     harmful = [f["name"] for f, p in zip(found, adjusted, strict=True) if p <= LEVEL]
     dead = [f["name"] for f in found if f["varies"] and f["largest_shift"] <= STILL]
     return {"labelled": True, "rows": len(picked), "dead": dead, "harmful": harmful, "features": found}
+
+
+def _logit(predictor: Predictor, columns: Columns) -> np.ndarray:
+    return predictor.outputs(columns)[decision_of(predictor.heads).name]
 
 
 def _draw(data: Dataset, features: int) -> Dataset:
@@ -71,7 +76,7 @@ def _unusual_shift(predictor: Predictor, columns: Columns, name: str) -> float:
     unlike = take(columns, drawn)
     replaced = np.empty_like(unlike[name])
     replaced[:] = usual
-    base, moved = (predictor.outputs(c)["logit"] for c in (unlike, {**unlike, name: replaced}))
+    base, moved = (_logit(predictor, c) for c in (unlike, {**unlike, name: replaced}))
     return float(np.abs(moved - base).max())
 
 
@@ -130,11 +135,11 @@ def _placements(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np
 def _look_for_dead(predictor: Predictor) -> Facts:
     """Look for fields that move no golden sample's answer, hidden or with another sample's value: too few to tell."""
     columns: Columns = tabulate(predictor.golden_samples(), predictor.schema.sample)
-    base = predictor.outputs(columns)["logit"]
-    hidden = _hidden(predictor, columns, base)
+    base = _logit(predictor, columns)
+    hidden = _hidden(predictor, columns)
     found: list[dict[str, Any]] = []
     for name, values in columns.items():
-        moved = [predictor.outputs({**columns, name: np.roll(values, by)})["logit"] for by in SHIFTS]
+        moved = [_logit(predictor, {**columns, name: np.roll(values, by)}) for by in SHIFTS]
         largest = max(float(np.abs(np.stack(moved) - base).max()), hidden.get(name, 0.0))
         found.append({"name": name, "largest_shift": largest, "loss": None, "low": None, "high": None})
     still = [str(f["name"]) for f in found if f["largest_shift"] <= STILL]
@@ -148,11 +153,12 @@ def _look_for_dead(predictor: Predictor) -> Facts:
     }
 
 
-def _hidden(predictor: Predictor, columns: Columns, base: np.ndarray) -> dict[str, float]:
+def _hidden(predictor: Predictor, columns: Columns) -> dict[str, float]:
+    """Return field -> the largest |fall| of an answer when a part of it is hidden."""
     found: dict[str, float] = {}
     for i in range(rows(columns)):
-        arrays = predictor.encoder.encode(take(columns, np.array([i])))
-        for name, hidden in predictor.encoder.hide(arrays):
-            shift = abs(float(predictor.runtime.run(hidden)["logit"][0]) - float(base[i]))
-            found[name] = max(found.get(name, 0.0), shift)
+        row = take(columns, np.array([i]))
+        arrays = predictor.encoder.encode(row)
+        for place, fall in predictor.falls(row, arrays, predictor.runtime.run(arrays)):
+            found[place.where] = max(found.get(place.where, 0.0), abs(fall))
     return found

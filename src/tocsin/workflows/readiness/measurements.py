@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from tocsin.artifact.manifest import GOLDEN
 from tocsin.audit.readiness.facts import Facts, Measurement
 from tocsin.core.durable import jsonable
+from tocsin.core.encoder import Asked
 from tocsin.core.types import Columns, Sample, field_names, is_numeric, tabulate, take
 from tocsin.serve.golden import read_golden
 from tocsin.serve.predictor import NonFiniteOutput, Predictor
@@ -48,8 +49,7 @@ def measure_trace(predictor: Predictor) -> Facts:
     columns = tabulate([sample], predictor.schema.sample)
     arrays = predictor.encoder.encode(columns)
     outputs = predictor.runtime.run(arrays)
-    artifact = predictor.artifact
-    verdict = predictor.detector.decode(outputs, artifact.manifest.calibration, artifact.digest)[0]
+    verdict = predictor.decode(outputs, Asked(columns, arrays, predictor.heads))[0]
     served = predictor.predict([sample], explain=REASONS)[0]
     stages = {
         "sample": sample,

@@ -11,9 +11,9 @@ from tocsin.audit.gates import Gate, evaluate_gates
 from tocsin.audit.readiness.facts import Known, Measurement
 from tocsin.audit.readiness.lines import Making, make_lines
 from tocsin.audit.scorecard import Scorecard, make_scorecard
-from tocsin.core.detector import Schema
 from tocsin.core.durable import json_bytes
 from tocsin.core.plugins import load_detector
+from tocsin.core.schema import Schema
 from tocsin.core.types import Files
 from tocsin.workflows.judging.answers import parse_sealed
 

@@ -1,19 +1,19 @@
 """Fit one member of a comparison (the model or a variant of it), export it, and score rows with what was exported."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnxruntime import InferenceSession
 from torch import nn
 
 from tocsin.artifact.manifest import Int8
-from tocsin.core.detector import Encoder, Ragged
 from tocsin.core.durable import write_bytes
+from tocsin.core.encoder import Encoder
+from tocsin.core.heads import Head, axes_of, decision_of, probability
 from tocsin.core.recipe import Recipe
 from tocsin.core.types import Arrays, take
 from tocsin.data.dataset import Dataset
@@ -25,13 +25,11 @@ from tocsin.engine.task import Part, PlanContext, Report, Stage
 from tocsin.engine.weights import put_weights
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.metrics.classification import judge, measure
-from tocsin.nn.export import export_onnx, open_session, parity, quantize, sized
-from tocsin.nn.ragged import run_ragged
+from tocsin.nn.export import export_onnx, parity, quantize, sized
+from tocsin.nn.sessions import open_session, score
 from tocsin.workflows.training.prepare import Prepared, categories_of, encode_part
 from tocsin.workflows.training.trackers import Tracking
 
-CHUNK, CELLS = 1024, 16_384
-"""Rows of one call; rows times places where inputs are ragged."""
 EXAMPLE = 8
 CALIBRATED = 512
 
@@ -80,6 +78,8 @@ class Trained:
     parts: Parts
     stage: Stage
     """The last one, whose model it is."""
+    heads: tuple[Head, ...]
+    """The outputs of the model."""
     model: nn.Module
     report: Report
     """Of its best evaluation, on the validation rows."""
@@ -94,6 +94,8 @@ class Member:
     parts: Parts
     stage: Stage
     """The last one, whose model it is."""
+    heads: tuple[Head, ...]
+    """The outputs of the model."""
     model: nn.Module | None
     """None where it did not come from PyTorch."""
     onnx: bytes
@@ -107,18 +109,15 @@ class Member:
     @cached_property
     def test(self) -> Arrays:
         """Named outputs on the test rows; only who proves a run may ask for them."""
-        return score(
-            open_session(self.onnx, threads=self.job.recipe.compute.threads or 0), self.parts.test.arrays
-        )
+        return score_part(self.onnx, self.heads, self.parts.test, self.parts, self.job)
+
+    def logit(self, outputs: Arrays) -> np.ndarray:
+        """Return the logit of the positive class, [rows]."""
+        return outputs[decision_of(self.heads).name]
 
     def probability(self, outputs: Arrays) -> np.ndarray:
-        """Return the calibrated probability of the positive label, [rows]."""
-        return probability(outputs["logit"], self.temperature)
-
-
-def probability(logit: np.ndarray, temperature: float) -> np.ndarray:
-    """Return sigmoid(logit / temperature) in float64, without overflow."""
-    return np.exp(-np.logaddexp(0.0, -logit.astype(np.float64) / temperature))
+        """Return the calibrated probability of the positive class, [rows]."""
+        return probability(self.logit(outputs), self.temperature)
 
 
 def encode_parts(prepared: Prepared, fold: Fold, recipe: Recipe[Any]) -> Parts:
@@ -176,7 +175,8 @@ def train_member(order: FitOrder, parts: Parts, job: Job) -> Trained:
     last = order.plan.stages[-1]
     model = last.task.build()
     put_weights(model, fits[last.name].best, last.adapters_only)
-    return Trained(job, parts, last, model.eval(), fits[last.name].report, time.monotonic() - start)
+    heads = order.plan.heads
+    return Trained(job, parts, last, heads, model.eval(), fits[last.name].report, time.monotonic() - start)
 
 
 def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> Member:
@@ -188,26 +188,27 @@ def export_member(trained: Trained, tell: Callable[[str], None]) -> Member:
     """Export the best weights, hold the exported model to the trained one, and score the validation rows with it."""
     start = time.monotonic()
     job, parts, model = trained.job, trained.parts, trained.model
+    heads, axes = trained.heads, parts.encoder.axes
     example = take(parts.valid.arrays, np.arange(min(EXAMPLE, len(parts.valid))))
-    outputs = list(model(**_tensors(example)))
-    onnx = export_onnx(model, example, outputs, free_axes(parts.encoder))
+    onnx = export_onnx(model, example, [head.name for head in heads], axes)
     differences = parity(
         model,
         onnx,
-        sized(take(parts.valid.arrays, np.arange(min(512, len(parts.valid))))),
+        sized(take(parts.valid.arrays, np.arange(min(512, len(parts.valid)))), axes),
         job.recipe.export.parity,
+        heads,
     )
     int8 = None
     if job.recipe.export.int8:
-        onnx, int8 = quantise(onnx, parts, job, tell)
+        onnx, int8 = quantise(onnx, heads, parts, job, tell)
     write_bytes(job.folder / "model.onnx", onnx)
-    session = open_session(onnx, threads=job.recipe.compute.threads or 0)
-    valid = score(session, parts.valid.arrays)
-    temperature = fit_temperature(parts.valid.label, valid["logit"]).temperature
+    valid = score_part(onnx, heads, parts.valid, parts, job)
+    temperature = fit_temperature(parts.valid.label, valid[decision_of(heads).name]).temperature
     return Member(
         job,
         parts,
         trained.stage,
+        heads,
         model,
         onnx,
         differences,
@@ -218,19 +219,23 @@ def export_member(trained: Trained, tell: Callable[[str], None]) -> Member:
     )
 
 
-def free_axes(encoder: Encoder) -> Mapping[str, Mapping[int, str]]:
-    """Return array -> axis -> name of what is free in the model beside the rows."""
-    return {n: {1: size} for n, size in encoder.ragged.items()} if isinstance(encoder, Ragged) else {}
+def score_part(onnx: bytes, heads: Sequence[Head], part: Part, parts: Parts, job: Job) -> Arrays:
+    """Return the outputs of the exported model on the rows of one side."""
+    session = open_session(onnx, threads=job.recipe.compute.threads or 0)
+    return score(session, part.arrays, parts.encoder.axes, axes_of(heads))
 
 
-def quantise(onnx: bytes, parts: Parts, job: Job, tell: Callable[[str], None]) -> tuple[bytes, Int8]:
+def quantise(
+    onnx: bytes, heads: Sequence[Head], parts: Parts, job: Job, tell: Callable[[str], None]
+) -> tuple[bytes, Int8]:
     """Return the int8 model if it ranks and decides the validation rows nearly as well, else the model as it was."""
     drawn = np.linspace(0, len(parts.train) - 1, min(CALIBRATED, len(parts.train))).astype(int)
     small = quantize(onnx, take(parts.train.arrays, drawn))
 
     def quality(model: bytes) -> Mapping[str, float]:
-        outputs = score(open_session(model, job.recipe.compute.threads or 0), parts.valid.arrays)
-        return measure(judge(parts.valid.label, probability(outputs["logit"], 1.0), 0.5))
+        session = open_session(model, job.recipe.compute.threads or 0)
+        outputs = score(session, parts.valid.arrays, parts.encoder.axes)
+        return measure(judge(parts.valid.label, probability(outputs[decision_of(heads).name]), 0.5))
 
     before, after = quality(onnx), quality(small)
     lost = {name: before[name] - after[name] for name in ("roc_auc", "f1")}
@@ -240,35 +245,3 @@ def quantise(onnx: bytes, parts: Parts, job: Job, tell: Callable[[str], None]) -
         f"{job.recipe.export.int8_loss} is allowed: {'int8' if kept else 'float32'} is kept"
     )
     return small if kept else onnx, Int8(roc_auc_loss=lost["roc_auc"], f1_loss=lost["f1"], kept=kept)
-
-
-def augmented_rows(stage: Stage) -> tuple[Arrays, np.ndarray] | None:
-    """Return one epoch of (arrays, labels) as an augmenting stage trains on them, or None where it does not augment.
-
-    For a baseline that is given the same help: else a comparison is about the augmentation, not about the models.
-    """
-    if getattr(stage.train, "transform", None) is None:
-        return None
-    batches = [stage.train[i] for i in range(len(stage.train))]
-    arrays = {name: np.concatenate([b.inputs[name].numpy() for b in batches]) for name in batches[0].inputs}
-    return arrays, np.concatenate([b.targets["label"].numpy() for b in batches])
-
-
-def score(session: InferenceSession, arrays: Arrays) -> Arrays:
-    """Run a session over rows, a bounded number at a time; returns named outputs, row axis first."""
-    names = [output.name for output in session.get_outputs()]
-    inputs = session.get_inputs()
-    ragged = [node.name for node in inputs if len(node.shape) > 1 and not isinstance(node.shape[1], int)]
-    step = CELLS if ragged else CHUNK
-
-    def run(part: Arrays) -> Arrays:
-        found = session.run(names, {node.name: part[node.name] for node in inputs})
-        return dict(zip(names, found, strict=True))
-
-    return run_ragged(run, arrays, ragged, step)
-
-
-def _tensors(arrays: Arrays) -> dict[str, Any]:
-    import torch
-
-    return {name: torch.from_numpy(values) for name, values in arrays.items()}

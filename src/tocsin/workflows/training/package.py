@@ -17,17 +17,22 @@ from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, RECIPE, WEIGHTS, Man
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
 from tocsin.audit.patterns import name_private
-from tocsin.core.detector import Calibration, Schema
+from tocsin.core.axes import each_row
 from tocsin.core.durable import json_bytes
+from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.errors import CheckFailed
+from tocsin.core.heads import axes_of
+from tocsin.core.kinds import Decision
 from tocsin.core.recipes import dump_recipe
-from tocsin.core.types import Columns, Files, tabulate, take, untabulate
+from tocsin.core.schema import Schema
+from tocsin.core.types import Columns, Files, holds_text, tabulate, take, untabulate
 from tocsin.data.dataset import Dataset
 from tocsin.metrics.evaluation import EvaluationReport
-from tocsin.monitor.profile import profile
-from tocsin.nn.export import open_session
+from tocsin.monitor.heads import Answers
+from tocsin.monitor.profile import PROFILE, Observed, dump_profile, profile
+from tocsin.nn.sessions import open_session, score
 from tocsin.workflows.readiness.scoring import score_unsealed
-from tocsin.workflows.training.members import Member, score
+from tocsin.workflows.training.members import Member
 from tocsin.workflows.training.prepare import Prepared
 
 SKEW_ROWS = 10_000
@@ -54,7 +59,7 @@ def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key:
             f"only flagging nothing keeps the false-positive rate at {rate}; nothing was packaged"
         )
     manifest = _manifest(member, prepared, proof)
-    files = _files(member, proof)
+    files = _files(member, proof, manifest.calibrated)
     card = write_card(manifest, proof.evaluation.model_dump(mode="json"), _readme(prepared))
     files |= {"card.md": card.encode(), "bom.cdx.json": write_bom(manifest, files)}
     files |= _readiness_files(manifest, files, prepared.schema, compared, is_signed=key is not None)
@@ -96,21 +101,26 @@ def _readiness_files(
     }
 
 
-def _files(member: Member, proof: Proof) -> Files:
+def _files(member: Member, proof: Proof, calibration: Calibration) -> Files:
     state = {} if member.model is None else member.model.state_dict()
     weights = {name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in state.items()}
-    valid = member.parts.valid
-    reference = profile(valid.columns, member.probability(member.valid))
     own = {
         ONNX: member.onnx,
         RECIPE: dump_recipe(member.job.recipe).encode(),
         GOLDEN: golden(member, member.job.recipe.export.golden),
-        "profile.json": json_bytes(reference),
+        PROFILE: dump_profile(profile(observe(member, calibration))),
         "evaluation.json": json_bytes(proof.evaluation),
         "audit.json": json_bytes(proof.audit),
     }
     own |= {WEIGHTS: save_safetensors(weights)} if weights else {}
     return own | {ENCODER + name: content for name, content in member.parts.encoder.save().items()}
+
+
+def observe(member: Member, calibration: Calibration) -> Observed:
+    """Return the validation rows as the model saw and answered them."""
+    valid = member.parts.valid
+    answers = Answers(member.valid, Asked(valid.columns, valid.arrays, member.heads), calibration)
+    return Observed(answers, member.parts.encoder.watch(valid.arrays), valid.facets)
 
 
 def golden(member: Member, count: int) -> bytes:
@@ -121,20 +131,21 @@ def golden(member: Member, count: int) -> bytes:
     valid = member.parts.valid
     sides = [np.flatnonzero(valid.label == value) for value in (1, 0)]
     index = np.concatenate([_choose_rows(valid.columns, side, count // 2) for side in sides if len(side)])
-    outputs = score(open_session(member.onnx), take(valid.arrays, index))
+    asked, axes = take(valid.arrays, index), axes_of(member.heads)
+    outputs = score(open_session(member.onnx), asked, member.parts.encoder.axes, axes)
     lines = [
         {
             "sample": untabulate(valid.columns, row),
-            "outputs": {name: v[i].tolist() for name, v in outputs.items()},
+            "outputs": {name: values[0].tolist() for name, values in own.items()},
         }
-        for i, row in enumerate(index)
+        for row, own in zip(index, each_row(outputs, axes, asked), strict=True)
     ]
     return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
 
 
 def _choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
     """Return rows at even distances, each the next of PASSED that says nothing private, or else the first."""
-    texts = [values for values in columns.values() if values.dtype == object]
+    texts = [values for values in columns.values() if holds_text(values)]
 
     def is_open(row: int) -> bool:
         return not any(any(name_private(values[row])) for values in texts if values[row])
@@ -149,7 +160,8 @@ def _choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
 def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
     primary = proof.evaluation.models[proof.evaluation.primary]
     point = primary.operating_point
-    session = open_session(member.onnx)
+    session, kind = open_session(member.onnx), prepared.detector.kind
+    assert isinstance(kind, Decision)
     return Manifest(
         detector=prepared.detector.name,
         name=prepared.recipe.name,
@@ -159,9 +171,10 @@ def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
         runtime=prepared.detector.runtime,
         inputs=tuple(_spec(node) for node in session.get_inputs()),
         outputs=tuple(_spec(node) for node in session.get_outputs()),
+        heads=member.heads,
         calibration=Calibration(
-            positive=prepared.detector.positive,
-            negative=prepared.detector.negative,
+            positive=kind.positive,
+            negative=kind.negative,
             categories=member.parts.categories,
             temperature=member.temperature,
             threshold=primary.threshold,

@@ -1,6 +1,6 @@
 """From a recipe to rows that are read, checked, split and encoded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -8,10 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from tocsin.audit.findings import AuditReport
-from tocsin.core.detector import Detector, Encoder, Schema
+from tocsin.core.detector import Detector
+from tocsin.core.encoder import Encoder
 from tocsin.core.plugins import load_detector
 from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import Resolved, load_recipe
+from tocsin.core.schema import Schema
 from tocsin.data.dataset import Dataset
 from tocsin.data.sources import read, reading_of
 from tocsin.data.splits import Fold, split
@@ -48,9 +50,9 @@ class Prepared:
         return np.unique(fold.likeness[before + getattr(fold, side)], return_inverse=True)[1]
 
 
-def resolve_recipe(path: Path, sets: Sequence[str]) -> Resolved:
-    """Load a recipe with its overlays; `hardware: auto` looks at this machine."""
-    return load_recipe(path, sets, detect)
+def resolve_recipe(written: Path | Mapping[str, Any], sets: Sequence[str]) -> Resolved:
+    """Load a recipe, a file or what one holds, with its overlays; `hardware: auto` looks at this machine."""
+    return load_recipe(written, sets, detect)
 
 
 def prepare(recipe: Recipe[Any]) -> Prepared:
@@ -80,10 +82,6 @@ def categories_of(dataset: Dataset) -> tuple[str, ...]:
 
 
 def encode_part(dataset: Dataset, encoder: Encoder, categories: Sequence[str]) -> Part:
-    """Encode rows with a fitted encoder and number their categories; -1 where a row has none of them."""
-    numbers = {name: i for i, name in enumerate(categories)}
-    category = np.array([numbers.get(name, -1) for name in dataset.category], dtype=np.int64)
+    """Encode rows with a fitted encoder; the categories are the kinds of positives that are learned."""
     facets = {"source": dataset.source, **dataset.facets}
-    return Part(
-        dataset.columns, encoder.encode(dataset.columns), dataset.label.astype(np.int64), category, facets
-    )
+    return Part(dataset.columns, encoder.encode(dataset.columns), dataset.truth, tuple(categories), facets)

@@ -11,12 +11,12 @@ from tocsin.core.durable import write_json
 from tocsin.metrics.comparison import Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.workflows.pages.report import write_report
-from tocsin.workflows.training.ladder import Ladder, fit_ladder, score_all
+from tocsin.workflows.training.ladder import fit_ladder, score_all
 from tocsin.workflows.training.members import Job, Member, export_member
 from tocsin.workflows.training.package import Proof, package
 from tocsin.workflows.training.provenance import make_origin, make_provenance
 from tocsin.workflows.training.seeds import write_scores
-from tocsin.workflows.training.shipping import choose_shipped
+from tocsin.workflows.training.shipping import Ladder, choose_shipped
 from tocsin.workflows.training.trackers import log_results
 from tocsin.workflows.training.trials import Fitted
 
@@ -42,7 +42,7 @@ def prove_fold(fitted: Fitted, findings: AuditReport, key: Path | None, tell: Te
     prepared, fold, job = fitted.prepared, fitted.fold, fitted.job
     members = {name: export_member(trained, tell) for name, trained in fitted.models.items()}
     ladder = fit_ladder(members[job.name], tell)
-    shipped = choose_shipped(members[job.name], ladder.shippable, tell)
+    shipped = choose_shipped(members[job.name], ladder, tell)
     members, job = {**members, shipped.job.name: shipped}, replace(job, name=shipped.job.name)
     evaluation = judge_members(fitted, members, job, ladder)
     write_json(job.folder / "evaluation.json", evaluation)

@@ -5,157 +5,122 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
-from tocsin.audit.baselines import Baseline
-from tocsin.audit.ngrams import NGRAMS, GramModel
-from tocsin.audit.rules import RULES, RuleModel
-from tocsin.core.detector import Encoder
+from tocsin.core.baseline import Fitted, Inputs
 from tocsin.core.durable import write_bytes
+from tocsin.core.encoder import Encoder
 from tocsin.core.errors import CheckFailed, InputError
-from tocsin.core.flat import FlatEncoder
-from tocsin.core.recipe import ExportSection, Recipe
+from tocsin.core.flat import FlatEncoder, FlatPart
+from tocsin.core.heads import probability
+from tocsin.core.plugins import baseline_names, load_baseline
+from tocsin.core.recipe import AVERAGE, MODEL, Recipe
 from tocsin.core.types import Arrays, rows, take
-from tocsin.features.cues import CUES
-from tocsin.features.letters import LETTERS
+from tocsin.engine.decisions import decision_heads
 from tocsin.metrics.calibration import fit_temperature
-from tocsin.nn.export import open_session, sized
-from tocsin.nn.graphs import Graph, add_logits, add_matrix, build_model
-from tocsin.nn.linear import add_additive
-from tocsin.nn.ngrams import add_ngrams
-from tocsin.nn.rules import add_rules
-from tocsin.nn.trees import add_trees
-from tocsin.workflows.training.members import Member, Parts, free_axes, score
+from tocsin.nn.export import sized
+from tocsin.nn.onnx_graph import LOGIT, Graph, add_logits, build_model
+from tocsin.nn.sessions import open_session, score
+from tocsin.workflows.training.members import Member, score_part
 
 Tell = Callable[[str], None]
-Predict = Callable[[Arrays], np.ndarray]
-MODEL, AVERAGE, BOOSTED, LINEAR = "model", "average", "lightgbm", "logistic"
-ArrayModel = GramModel | RuleModel
-Shippable = Mapping[str, Baseline | ArrayModel]
-Side = tuple[Arrays, np.ndarray]
-"""Arrays and labels of the rows of one side of a split."""
-READS = {NGRAMS: LETTERS, RULES: CUES}
-"""Baseline that reads an array as a model does -> that array."""
+Ladder = Mapping[str, Fitted[Any]]
+"""Name in the report -> a fitted baseline."""
 CHECKED = 4096
 """Rows on which an exported model is held to its library."""
 
 
-def needed(export: ExportSection, arrays: Arrays) -> tuple[str, ...]:
+def needed(recipe: Recipe[Any], arrays: Arrays) -> tuple[str, ...]:
     """Return the baselines that `export.ship` is made of."""
-    if export.ship == AVERAGE:
-        return tuple(name for name in mixture(export, arrays) if name != MODEL)
-    return () if export.ship == MODEL else (export.ship,)
+    if recipe.export.ship == AVERAGE:
+        return tuple(name for name in mixture(recipe, arrays) if name != MODEL)
+    return () if recipe.export.ship == MODEL else (recipe.export.ship,)
 
 
-def mixture(export: ExportSection, arrays: Arrays) -> Mapping[str, float]:
-    """Return part -> weight of the average, the model first; null weighs it like LightGBM and, for texts, n-grams."""
-    if export.weights is None:
-        grams = [NGRAMS] if LETTERS in arrays else []
-        return dict.fromkeys([MODEL, *grams, BOOSTED], 1.0)
-    return dict(sorted(export.weights.items(), key=lambda item: item[0] != MODEL))
+def mixture(recipe: Recipe[Any], arrays: Arrays) -> Mapping[str, float]:
+    """Return part -> weight of the average, the model first.
+
+    Without weights it is the model and every baseline that is `averaged` and whose arrays are there, all alike.
+    """
+    weights = recipe.export.weights
+    if weights is not None:
+        return dict(sorted(weights.items(), key=lambda item: item[0] != MODEL))
+    known = {name: load_baseline(recipe.detector, name) for name in baseline_names(recipe.detector)}
+    usual = [n for n, baseline in known.items() if baseline.averaged and not baseline.missing(arrays)]
+    return dict.fromkeys([MODEL, *usual], 1.0)
 
 
-def choose_shipped(network: Member, baselines: Shippable, tell: Tell) -> Member:
+def choose_shipped(network: Member, ladder: Ladder, tell: Tell) -> Member:
     """Return the member that is to be packaged: the network, or what the recipe ships in its place.
 
     Errors: InputError where the encoder's arrays cannot be flattened in a graph, CheckFailed where the exported
     model answers otherwise than its library.
     """
-    export, arrays = network.job.recipe.export, network.parts.train.arrays
-    if export.ship == MODEL:
+    recipe, arrays = network.job.recipe, network.parts.train.arrays
+    if recipe.export.ship == MODEL:
         return network
-    tell(f"export: {export.ship} is shipped in place of {network.job.name}")
-    made = [
-        _export_baseline(network, found)
-        if isinstance(found, Baseline)
-        else _export_whole(network, name, found)
-        for name in needed(export, arrays)
-        for found in (baselines[name],)
-    ]
-    if export.ship != AVERAGE:
+    tell(f"export: {recipe.export.ship} is shipped in place of {network.job.name}")
+    made = [_export_baseline(network, ladder[name]) for name in needed(recipe, arrays)]
+    if recipe.export.ship != AVERAGE:
         return made[0]
-    return _average([network, *made], list(mixture(export, arrays).values()))
+    return _average([network, *made], list(mixture(recipe, arrays).values()))
 
 
 def check_shippable(recipe: Recipe[Any], encoder: Encoder, arrays: Arrays) -> None:
     """Raise InputError, best before training, where a graph cannot follow what `export.ship` needs."""
-    for name in needed(recipe.export, arrays):
-        if name not in READS:
-            _flat_encoder(recipe, encoder)
-        elif READS[name] not in arrays:
+    for name in needed(recipe, arrays):
+        baseline = load_baseline(recipe.detector, name)
+        reason = baseline.unreadable(encoder, arrays)
+        if reason:
+            raise InputError(f"export.ship: {name} reads {reason}")
+        if baseline.reads == "flat" and not _flat_parts(encoder):
             raise InputError(
-                f"export.ship: {name} reads {READS[name]}, and the arrays of {recipe.detector} hold none"
+                f"export.ship: {name} reads flat features, and the arrays of {recipe.detector} cannot be flattened"
+                " in a graph: ship the model itself"
             )
 
 
-def _flat_encoder(recipe: Recipe[Any], encoder: Encoder) -> FlatEncoder:
-    """Return the encoder as one that a graph can follow; InputError if it is none."""
-    if not isinstance(encoder, FlatEncoder):
-        raise InputError(
-            f"export.ship: {recipe.export.ship}: the arrays of {recipe.detector} cannot be flattened in a graph, so"
-            " only the model itself can be shipped"
-        )
-    return encoder
+def _flat_parts(encoder: Encoder) -> tuple[FlatPart, ...]:
+    """Return how a graph flattens the encoder's arrays; empty where it cannot."""
+    return encoder.flat_parts() if isinstance(encoder, FlatEncoder) else ()
 
 
-def _export_baseline(network: Member, baseline: Baseline) -> Member:
+def _export_baseline(network: Member, fitted: Fitted[Any]) -> Member:
     """Return a member that is a baseline: one logit, and no kinds, since baselines tell none."""
     parts = network.parts
-    encoder = _flat_encoder(network.job.recipe, parts.encoder)
-    graph = Graph(baseline.name)
-    matrix = add_matrix(graph, encoder.flat_parts())
-    onnx = build_model(
-        graph, parts.valid.arrays, _add(graph, matrix, baseline, parts), free_axes(parts.encoder)
-    )
-    gaps = _compare(
-        onnx, lambda arrays: baseline.predict(parts.encoder.flatten(arrays)[0]), baseline.name, network
-    )
-    return _stand_in(network, baseline.name, onnx, (gaps, baseline.seconds))
+    assert fitted.baseline.graph is not None  # the recipe was held to those that have one
+    graph = Graph(fitted.name, _flat_parts(parts.encoder))
+    logit = fitted.baseline.graph(graph, fitted.model)
+    onnx = build_model(graph, parts.valid.arrays, logit, parts.encoder.axes)
+    return _stand_in(network, fitted, onnx, _compare(onnx, fitted, network))
 
 
-def _export_whole(network: Member, name: str, model: ArrayModel) -> Member:
-    """Return the member that is a baseline which reads the arrays as the network does."""
-    graph = Graph(name)
-    if isinstance(model, GramModel):
-        logit = add_ngrams(graph, LETTERS, model.weights, model.bias)
-    else:
-        logit = add_rules(graph, CUES, model.table)
-    onnx = build_model(graph, network.parts.valid.arrays, logit, free_axes(network.parts.encoder))
-    return _stand_in(network, name, onnx, (_compare(onnx, model.predict, name, network), model.seconds))
-
-
-def _stand_in(network: Member, name: str, onnx: bytes, made: tuple[dict[str, float], float]) -> Member:
-    """Put an exported baseline in the network's place; `made`: its gaps to the library, and seconds."""
-    job = replace(network.job, name=name, folder=network.job.folder.parent / name)
+def _stand_in(network: Member, fitted: Fitted[Any], onnx: bytes, gaps: Mapping[str, float]) -> Member:
+    """Put an exported baseline in the network's place; `gaps`: rows of a batch -> its distance to the library."""
+    job = replace(network.job, name=fitted.name, folder=network.job.folder.parent / fitted.name)
     parts = replace(network.parts, categories=())
-    known = replace(network, job=job, parts=parts, model=None, parity=made[0], int8=None)
-    return _rescore(known, onnx, made[1])
+    known = replace(
+        network, job=job, parts=parts, model=None, heads=decision_heads(0), parity=gaps, int8=None
+    )
+    return _rescore(known, onnx, fitted.seconds)
 
 
-def _add(graph: Graph, matrix: str, baseline: Baseline, parts: Parts) -> str:
-    if baseline.name == BOOSTED:
-        return add_trees(graph, matrix, baseline.model.booster.dump_model(num_iteration=baseline.model.trees))
-    flat, _, flags = parts.encoder.flatten(parts.train.arrays)
-    largest = np.nanmax(flat[:, np.array(flags, dtype=bool)], initial=0.0)
-    return add_additive(graph, matrix, baseline.model.decision_function, flags, int(largest) + 2)
-
-
-def _compare(onnx: bytes, predict: Predict, name: str, network: Member) -> dict[str, float]:
+def _compare(onnx: bytes, fitted: Fitted[Any], network: Member) -> dict[str, float]:
     """Return rows of a batch -> largest difference in probability between the graph and the library."""
     parts, allowed = network.parts, network.job.recipe.export.parity
     total = len(parts.train)
     drawn = take(parts.train.arrays, np.unique(np.linspace(0, total - 1, min(CHECKED, total)).astype(int)))
-    batches = {**sized(drawn), rows(parts.valid.arrays): parts.valid.arrays}
+    axes = parts.encoder.axes
+    batches = {**sized(drawn, axes), rows(parts.valid.arrays): parts.valid.arrays}
     session = open_session(onnx)
 
     def gap(arrays: Arrays) -> float:
-        found = expit(score(session, arrays)["logit"].astype(np.float64))
-        return float(np.abs(found - predict(arrays)).max())
+        found = probability(score(session, arrays, axes)[LOGIT])
+        return float(np.abs(found - fitted.model.predict(Inputs(parts.encoder, arrays))).max())
 
     gaps = {str(size): gap(arrays) for size, arrays in batches.items()}
     if not max(gaps.values()) <= allowed:
         raise CheckFailed(
-            f"{name} as ONNX differs from its library by {max(gaps.values()):.2e} in probability;"
+            f"{fitted.name} as ONNX differs from its library by {max(gaps.values()):.2e} in probability;"
             f" {allowed:.0e} is allowed"
         )
     return gaps
@@ -169,8 +134,10 @@ def _average(members: Sequence[Member], weights: Sequence[float]) -> Member:
     job = replace(network.job, name=AVERAGE, folder=network.job.folder.parent / AVERAGE)
     worst = {size: max(m.parity.get(size, 0.0) for m in members) for size in network.parity}
     mixed = _rescore(replace(network, job=job, parity=worst), onnx, sum(m.seconds for m in members))
-    wanted = sum(f * m.valid["logit"].astype(np.float64) for f, m in zip(factors, members, strict=True))
-    difference = float(np.abs(expit(mixed.valid["logit"]) - expit(wanted)).max())
+    wanted = np.sum(
+        [f * m.logit(m.valid).astype(np.float64) for f, m in zip(factors, members, strict=True)], axis=0
+    )
+    difference = float(np.abs(probability(mixed.logit(mixed.valid)) - probability(wanted)).max())
     if not difference <= network.job.recipe.export.parity:
         raise CheckFailed(f"the average as ONNX differs from the mean of its parts by {difference:.2e}")
     return mixed
@@ -179,7 +146,6 @@ def _average(members: Sequence[Member], weights: Sequence[float]) -> Member:
 def _rescore(member: Member, onnx: bytes, seconds: float) -> Member:
     """Give a member another exported model, and everything that follows from its answers."""
     write_bytes(member.job.folder / "model.onnx", onnx)
-    session = open_session(onnx, threads=member.job.recipe.compute.threads or 0)
-    valid = score(session, member.parts.valid.arrays)
-    temperature = fit_temperature(member.parts.valid.label, valid["logit"]).temperature
+    valid = score_part(onnx, member.heads, member.parts.valid, member.parts, member.job)
+    temperature = fit_temperature(member.parts.valid.label, valid[LOGIT]).temperature
     return replace(member, onnx=onnx, valid=valid, temperature=temperature, seconds=seconds)

@@ -1,10 +1,11 @@
 """Train a recipe: every fold and seed, the model, its variants and the baselines on the same rows, then seal."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from tocsin.artifact.open import open_artifact
 from tocsin.core.durable import write_json, write_text
@@ -58,23 +59,27 @@ class Training:
     """Writes the first files of the recipe's folder; called when nothing can be refused any more."""
 
 
-def train_recipe(path: Path, sets: Sequence[str], options: TrainOptions, tell: Tell) -> TrainResult:
-    """Train a recipe file; what is refused before the first fit leaves the recipe's folder as it was.
+def train_recipe(
+    written: Path | Mapping[str, Any], sets: Sequence[str], options: TrainOptions, tell: Tell
+) -> TrainResult:
+    """Train a recipe, a file or what one holds; what is refused before the first fit leaves the recipe's folder as it was.
 
     With `compute.devices` above 1 it starts as many processes, or joins those that torchrun, SLURM or Ray Train
     started. One of them leads and does all but the fits; all return its result.
     """
-    count = partial(_count_devices, path, sets)
-    return launch(partial(_train, path, sets, options), count, tell)
+    count = partial(_count_devices, written, sets)
+    return launch(partial(_train, written, sets, options), count, tell)
 
 
-def _count_devices(path: Path, sets: Sequence[str]) -> int:
-    return resolve_recipe(path, sets).recipe.compute.devices
+def _count_devices(written: Path | Mapping[str, Any], sets: Sequence[str]) -> int:
+    return resolve_recipe(written, sets).recipe.compute.devices
 
 
-def _train(path: Path, sets: Sequence[str], options: TrainOptions, crew: Crew, tell: Tell) -> TrainResult:
+def _train(
+    written: Path | Mapping[str, Any], sets: Sequence[str], options: TrainOptions, crew: Crew, tell: Tell
+) -> TrainResult:
     """Do all that the leader does."""
-    resolved = resolve_recipe(path, sets)
+    resolved = resolve_recipe(written, sets)
     recipe = resolved.recipe
     crew.check(recipe.compute.devices)
     folder = recipe.output / recipe.name

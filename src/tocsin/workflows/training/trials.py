@@ -9,9 +9,9 @@ from tocsin.data.splits import Fold
 from tocsin.engine.orders import FitOrder
 from tocsin.engine.task import Report
 from tocsin.metrics.thresholds import check_negatives
+from tocsin.workflows.training.ladder import check_ladder
 from tocsin.workflows.training.members import Job, Parts, Trained, encode_parts, order_fit, train_member
 from tocsin.workflows.training.prepare import Prepared
-from tocsin.workflows.training.shipping import MODEL, check_shippable
 
 Tell = Callable[[str], None]
 
@@ -55,8 +55,7 @@ def plan_fold(prepared: Prepared, fold: Fold, job: Job, tell: Tell) -> Planned:
     """Check and encode the rows and plan the model; InputError for what training refuses."""
     check_operation(prepared, fold)
     parts = encode_parts(prepared, fold, job.recipe)
-    if job.recipe.export.ship != MODEL:
-        check_shippable(job.recipe, parts.encoder, parts.train.arrays)
+    check_ladder(job.recipe, parts)
     own = replace(job, folder=job.folder / "models" / job.name)
     return Planned(prepared, fold, parts, order_fit(prepared, parts, own, tell))
 

@@ -7,10 +7,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from tocsin.core.detector import Schema
 from tocsin.core.durable import write_bytes
 from tocsin.core.errors import InputError
 from tocsin.core.plugins import load_detector
+from tocsin.core.schema import Schema
 from tocsin.data.additions import Repeat, find_repeats
 from tocsin.data.dataset import Dataset
 from tocsin.data.files import open_table

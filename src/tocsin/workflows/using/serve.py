@@ -1,10 +1,11 @@
 """Start the HTTP server."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tocsin.serve.server import run
-from tocsin.serve.settings import Settings
+from tocsin.serve.settings import read_settings
 from tocsin.workflows.using.stores import Source
 
 
@@ -17,7 +18,9 @@ def serve_artifacts(
     """
     given = {name: value for name, value in options.items() if value is not None}
     signed = {"public_key": key, "require_signature": True} if key else {}
-    run(
-        [source.path() for source in sources],
-        Settings.model_validate({**Settings().model_dump(), **given, **signed}),
-    )
+    settings = read_settings({**given, **signed})
+    trusted = [
+        replace(source, key=settings.public_key, require_signature=settings.require_signature)
+        for source in sources
+    ]
+    run([source.offer() for source in trusted], settings)

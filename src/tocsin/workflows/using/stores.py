@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tocsin.artifact.keys import make_keys
 from tocsin.artifact.open import Artifact
-from tocsin.artifact.store import Store
+from tocsin.artifact.store import NAME, Store, alias_of
 from tocsin.serve.predictor import Predictor
+from tocsin.serve.service import UNNAMED, Offer
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,18 @@ class Source:
     def open(self) -> Artifact:
         """Open and check the artifact; refuses whatever its seal does not cover."""
         return self.shelf().open(self.name)
+
+    def alias(self) -> str:
+        """Return what tells it from others of its detector: its alias in the store, or its folder's name.
+
+        A version has its number. A folder whose name could not be an alias is `default`.
+        """
+        folder = self.path().resolve().name
+        return alias_of(self.name) or (folder if NAME.fullmatch(folder) else UNNAMED)
+
+    def offer(self) -> Offer:
+        """Open the artifact, to be served under its alias."""
+        return Offer(self.open(), self.alias())
 
     def predictor(self) -> Predictor:
         """Open the artifact, load its model and replay its golden samples."""

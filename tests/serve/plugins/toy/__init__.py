@@ -3,14 +3,18 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, Field
 
-from tocsin.core.detector import Calibration, Detector, Schema
+from tocsin.core.axes import Axes
+from tocsin.core.detector import Detector
 from tocsin.core.errors import InputError
-from tocsin.core.types import Arrays, Columns, Files, Sample, Verdict
+from tocsin.core.kinds import Decision
+from tocsin.core.schema import Schema
+from tocsin.core.types import Arrays, Columns, Files, Place, Sample
+from tocsin.core.verdicts import decode
 
 PROTOCOLS = ("tcp", "udp")
 
@@ -27,6 +31,7 @@ class Toy(Sample):
 class ToyEncoder:
     """numeric [B, 2], state [B, 2], categorical [B, 1]. `before` is called with the columns before each block."""
 
+    axes: ClassVar[Axes] = {}
     before: Callable[[Columns], None] | None = None
 
     def fit(self, columns: Columns) -> Self:
@@ -49,12 +54,15 @@ class ToyEncoder:
     def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
         return arrays["numeric"], ["a", "b"], [False, False]
 
-    def hide(self, arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
+    def hide(self, columns: Columns, arrays: Arrays) -> Iterator[tuple[Place, Arrays]]:
         for i, name in enumerate(("a", "b")):
             numeric, state = arrays["numeric"].copy(), arrays["state"].copy()
             numeric[:, i], state[:, i] = 0.0, 2
-            yield name, {**arrays, "numeric": numeric, "state": state}
-        yield "protocol", {**arrays, "categorical": np.zeros_like(arrays["categorical"])}
+            yield Place(where=name), {**arrays, "numeric": numeric, "state": state}
+        yield Place(where="protocol"), {**arrays, "categorical": np.zeros_like(arrays["categorical"])}
+
+    def watch(self, arrays: Arrays) -> Columns:
+        return {}
 
     def save(self) -> Files:
         return {"toy.json": b"{}"}
@@ -64,23 +72,6 @@ class ToyEncoder:
         if files != {"toy.json": b"{}"}:
             raise InputError("not a toy encoder")
         return cls()
-
-
-def decode(outputs: Arrays, calibration: Calibration, artifact: str) -> list[Verdict]:
-    p = 1 / (1 + np.exp(-outputs["logit"].astype(np.float64) / calibration.temperature))
-    best = outputs["category"].argmax(axis=1)
-    low = calibration.abstain_below if calibration.abstain_below is not None else calibration.threshold
-    return [
-        Verdict(
-            label=calibration.positive if q >= calibration.threshold else calibration.negative,
-            probability=q,
-            threshold=calibration.threshold,
-            abstain=low <= q < calibration.threshold,
-            category=calibration.categories[k] if q >= calibration.threshold else None,
-            artifact=artifact,
-        )
-        for q, k in zip(p.tolist(), best.tolist(), strict=True)
-    ]
 
 
 class Nothing(BaseModel):
@@ -97,8 +88,7 @@ _SCHEMA: Any = Schema("toy", Toy, {})
 DETECTOR = Detector(
     name="toy",
     summary="Toys",
-    positive="bad",
-    negative="good",
+    kind=Decision("bad", "good"),
     schemas={"toy": _SCHEMA},
     config=Nothing,
     encoder=lambda _config, _schema: ToyEncoder(),

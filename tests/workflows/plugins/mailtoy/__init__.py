@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, Field
 
-from tocsin.core.detector import Calibration, Detector, Label, Layout, Row, Schema
-from tocsin.core.types import Arrays, Columns, Files, Sample, Verdict
+from tocsin.core.axes import Axes
+from tocsin.core.detector import Detector
+from tocsin.core.kinds import Decision
+from tocsin.core.schema import Layout, Row, Schema, truth_of
+from tocsin.core.types import Arrays, Columns, Files, Place, Sample
+from tocsin.core.verdicts import decode
 
 WORDS = ("password", "meeting")
 
@@ -25,6 +29,8 @@ class Note(Sample):
 class NoteEncoder:
     """counts [B, 2]."""
 
+    axes: ClassVar[Axes] = {}
+
     def fit(self, columns: Columns) -> Self:
         return self
 
@@ -36,11 +42,14 @@ class NoteEncoder:
     def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
         return arrays["counts"], list(WORDS), [False, False]
 
-    def hide(self, arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
+    def hide(self, columns: Columns, arrays: Arrays) -> Iterator[tuple[Place, Arrays]]:
         for i, word in enumerate(WORDS):
             counts = arrays["counts"].copy()
             counts[:, i] = 0
-            yield word, {"counts": counts}
+            yield Place(where=word), {"counts": counts}
+
+    def watch(self, arrays: Arrays) -> Columns:
+        return {}
 
     def save(self) -> Files:
         return {}
@@ -50,27 +59,10 @@ class NoteEncoder:
         return cls()
 
 
-def decode(outputs: Arrays, calibration: Calibration, artifact: str) -> list[Verdict]:
-    """Sigmoid, threshold and band."""
-
-    def verdict(logit: float) -> Verdict:
-        p = float(1 / (1 + np.exp(-logit)))
-        low = calibration.abstain_below
-        return Verdict(
-            label=calibration.positive if p >= calibration.threshold else calibration.negative,
-            probability=p,
-            threshold=calibration.threshold,
-            abstain=low is not None and low <= p < calibration.threshold,
-            artifact=artifact,
-        )
-
-    return [verdict(x) for x in outputs["logit"].astype(np.float64)]
-
-
-def label(row: Row) -> Label:
+def label(row: Row) -> Row:
     if row["label"] not in ("yes", "no"):
         raise ValueError(f"label is {row['label']!r}, not yes or no")
-    return Label(row["label"] == "yes")
+    return truth_of(row["label"] == "yes")
 
 
 LAYOUT = Layout(
@@ -89,8 +81,7 @@ def nothing(*_: Any) -> Any:
 DETECTOR = Detector(
     name="mailtoy",
     summary="counts two words",
-    positive="phishing",
-    negative="legitimate",
+    kind=Decision("phishing", "legitimate"),
     schemas={"note": Schema("note", Note, {"notes": LAYOUT})},
     config=BaseModel,
     encoder=nothing,

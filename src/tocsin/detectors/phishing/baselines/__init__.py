@@ -1,0 +1,1 @@
+"""Baselines that read arrays that only messages have."""

@@ -1,0 +1,1 @@
+"""The formats in which the results of a scan are written, one a file."""
