@@ -25,7 +25,7 @@ from tocsin.core.heads import axes_of
 from tocsin.core.kinds import Decision
 from tocsin.core.recipes import dump_recipe
 from tocsin.core.schema import Schema
-from tocsin.core.types import Columns, Files, tabulate, take, untabulate
+from tocsin.core.types import Columns, Files, holds_text, tabulate, take, untabulate
 from tocsin.data.dataset import Dataset
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.monitor.heads import Answers
@@ -145,7 +145,7 @@ def golden(member: Member, count: int) -> bytes:
 
 def _choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
     """Return rows at even distances, each the next of PASSED that says nothing private, or else the first."""
-    texts = [values for values in columns.values() if values.dtype == object]
+    texts = [values for values in columns.values() if holds_text(values)]
 
     def is_open(row: int) -> bool:
         return not any(any(name_private(values[row])) for values in texts if values[row])
