@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import psutil
 import pytest
 from safetensors.numpy import load_file
@@ -20,7 +21,11 @@ from tocsin.artifact.open import open_artifact
 from tocsin.workflows.training.train import TrainOptions, train_recipe
 
 TOLERANCE = 1e-5
-"""Largest difference of a weight, in 32 bits; measured: 8e-7 where weights are about 1."""
+"""Largest difference of a weight, in 32 bits; measured: 4e-6 where weights are about 1."""
+IDLE = "attention.key.bias"
+"""A softmax does not see it, so its gradient is rounding alone, of which AdamW makes whole steps: 5e-3 apart."""
+CLOSE = 1e-6
+"""Largest difference of a probability."""
 LIMIT = 300.0
 """Seconds that a run may take on a busy machine; a run that hangs would take half an hour."""
 SMALL = [
@@ -38,7 +43,7 @@ MANY = [
     "stages.finetune.optim.learning_rate=find",
 ]
 """Several runs of several models, and a rate that is searched for and kept."""
-LONG = ["stages.finetune.length=600 steps", "stages.finetune.evaluate_every=600 steps"]
+LONG = ["stages.finetune.length=300 steps", "stages.finetune.evaluate_every=300 steps"]
 TWO = "compute.devices=2"
 TRAIN = [sys.executable, "-m", "tocsin", "train"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -112,9 +117,18 @@ def difference(a: Path, b: Path) -> float:
     assert names == sorted(path.relative_to(b) for path in b.rglob("*.safetensors"))
     assert names
     ours, theirs = ([load_file(folder / name) for name in names] for folder in (a, b))
-    return max(
-        float(np.abs(x[k] - y[k]).max(initial=0.0)) for x, y in zip(ours, theirs, strict=True) for k in x
-    )
+    pairs = [(x[k], y[k]) for x, y in zip(ours, theirs, strict=True) for k in x if not k.endswith(IDLE)]
+    return max(float(np.abs(x - y).max(initial=0.0)) for x, y in pairs)
+
+
+def gap(a: Path, b: Path) -> float:
+    """The largest difference of any model's probability of any test row."""
+    names = sorted(path.relative_to(a) for path in a.rglob("test_scores.parquet"))
+    tables = [(pl.read_parquet(a / name), pl.read_parquet(b / name)) for name in names]
+    assert all(x.columns == y.columns for x, y in tables)
+    columns = [(x[c], y[c]) for x, y in tables for c in x.columns if c.startswith("probability: ")]
+    assert columns
+    return max(float((x - y).abs().max()) for x, y in columns)
 
 
 def test_under_torchrun_every_seed_and_variant_is_that_of_one_process(work: Path) -> None:
@@ -126,6 +140,7 @@ def test_under_torchrun_every_seed_and_variant_is_that_of_one_process(work: Path
     assert [run["seed"] for run in result["runs"]] == [42, 7]
     two = Path(result["folder"])
     assert difference(one, two) < TOLERANCE
+    assert gap(one, two) < CLOSE
     assert difference(one / "seed_42" / "models", one / "seed_7" / "models") > 100 * TOLERANCE, "the control"
     for run in result["runs"]:
         open_artifact(Path(run["artifact"]))
@@ -162,8 +177,10 @@ def test_a_killed_process_and_a_signal_end_the_job_and_it_goes_on(work: Path) ->
         code, out, err = ended(process)
     assert code == 0, err
     [resumed] = [line["step"] for line in events(err, "resumed") if line["stage"] == "finetune"]
-    assert first < resumed < 600
-    assert difference(one, Path(json.loads(out)["folder"])) < TOLERANCE
+    assert first < resumed < 300
+    two = Path(json.loads(out)["folder"])
+    assert difference(one, two) < TOLERANCE
+    assert gap(one, two) < CLOSE
 
 
 def workers(pid: int) -> list[psutil.Process]:

@@ -49,7 +49,7 @@ def parts(exported: bytes) -> Parts:
         return Part({}, arrays, truths(label))
 
     encoder: Any = SimpleNamespace(axes={})
-    return Parts(encoder, (), part(1), part(2), part(3), None)
+    return Parts(encoder, (), part(1), part(2))
 
 
 def job(allowed: float, folder: Path) -> Job:
