@@ -13,7 +13,7 @@ from tocsin.core.recipes import with_overrides
 from tocsin.data.splits import Fold
 from tocsin.engine.events import EvalDone, Event, Started
 from tocsin.workflows.training.audit import audit_fold
-from tocsin.workflows.training.kinds.decision import prove_fold
+from tocsin.workflows.training.kinds.decision import prove
 from tocsin.workflows.training.members import Job
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.training.trackers import PARENT, Tracking, tracked
@@ -83,10 +83,10 @@ def test_it_is_the_same_where_the_test_rows_are_poisoned(
     spoilt, fold = poisoned(prepared)
     again = fit_fold(spoilt, fold, job(prepared, tmp_path), lambda message: None)
     assert again.report == trial.report
-    ours, theirs = (found.models["model"].model.state_dict() for found in (again, trial))
+    ours, theirs = (found.models["model"].packaged.state_dict() for found in (again, trial))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     with pytest.raises(AssertionError, match="test rows"):  # the control: proving does look at them
-        prove_fold(again, audit_fold(prepared, prepared.folds[0]), None, lambda message: None)
+        prove(again, audit_fold(prepared, prepared.folds[0]), None, lambda message: None)
 
 
 def test_who_watches_may_stop_it(prepared: Prepared, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def table(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
 
 
 def show(value: object) -> str:
+    """Return a value as a cell of a table."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -112,6 +113,7 @@ def show(value: object) -> str:
 
 
 def interval(estimate: Facts) -> str:
+    """Return the ends of an interval, or a dash."""
     low, high = estimate.get("low"), estimate.get("high")
     return "-" if low is None or high is None else f"{low:.4g} to {high:.4g}"
 

@@ -13,9 +13,10 @@ from torch import nn
 from tocsin.artifact.manifest import Int8
 from tocsin.core.durable import write_bytes
 from tocsin.core.encoder import Encoder
+from tocsin.core.errors import InputError
 from tocsin.core.heads import Head, axes_of, decision_of, probability
 from tocsin.core.recipe import Recipe
-from tocsin.core.types import Arrays, take
+from tocsin.core.types import Arrays, Files, take
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
 from tocsin.engine.crew import ALONE, Crew
@@ -80,7 +81,8 @@ class Trained:
     """The last one, whose model it is."""
     heads: tuple[Head, ...]
     """The outputs of the model."""
-    model: nn.Module
+    packaged: nn.Module | Files
+    """What the plan packages: a module, or files such as adapters, which no graph is made of."""
     report: Report
     """Of its best evaluation, on the validation rows."""
     seconds: float
@@ -187,7 +189,9 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
 def export_member(trained: Trained, tell: Callable[[str], None]) -> Member:
     """Export the best weights, hold the exported model to the trained one, and score the validation rows with it."""
     start = time.monotonic()
-    job, parts, model = trained.job, trained.parts, trained.model
+    job, parts, model = trained.job, trained.parts, trained.packaged
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{job.recipe.detector} packages files, and a verdict is given by a module")
     heads, axes = trained.heads, parts.encoder.axes
     example = take(parts.valid.arrays, np.arange(min(EXAMPLE, len(parts.valid))))
     onnx = export_onnx(model, example, [head.name for head in heads], axes)

@@ -68,7 +68,9 @@ class Training:
 def train_recipe(
     written: Path | Mapping[str, Any], sets: Sequence[str], options: TrainOptions, tell: Tell
 ) -> TrainResult:
-    """Train a recipe, a file or what one holds; what is refused before the first fit leaves the recipe's folder as it was.
+    """Train a recipe, a file or what one holds.
+
+    What is refused before the first fit leaves the recipe's folder as it was.
 
     With `compute.devices` above 1 it starts as many processes, or joins those that torchrun, SLURM or Ray Train
     started. One of them leads and does all but the fits; all return its result.

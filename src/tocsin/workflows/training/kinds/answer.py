@@ -107,7 +107,7 @@ def prove(fitted: Fitted, findings: AuditReport, key: Path | None, tell: Tell) -
 
 def files_of(trained: Trained) -> Files:
     """Return what is sealed of a model: the files that its plan packaged, else its weights; and its encoder's."""
-    packaged = trained.model
+    packaged = trained.packaged
     own = packaged if not isinstance(packaged, nn.Module) else {WEIGHTS: _weights(packaged)}
     encoder = {ENCODER + name: content for name, content in trained.parts.encoder.save().items()}
     return {**own, **encoder}
