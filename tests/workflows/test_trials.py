@@ -10,6 +10,8 @@ import torch
 
 from tocsin.core.errors import InputError
 from tocsin.core.recipes import with_overrides
+from tocsin.core.types import Columns
+from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
 from tocsin.engine.events import EvalDone, Event, Started
 from tocsin.workflows.training.audit import audit_fold
@@ -18,6 +20,7 @@ from tocsin.workflows.training.members import Job
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.training.trackers import PARENT, Tracking, tracked
 from tocsin.workflows.training.trials import Fitted, fit_fold
+from truths import relabel
 from workflows.small import SMALL, make_small
 
 
@@ -58,8 +61,8 @@ def poisoned(prepared: Prepared) -> tuple[Prepared, Fold]:
     return replace(prepared, dataset=with_label(dataset, columns, label), folds=(fold,), groups={}), fold
 
 
-def with_label(dataset: Any, columns: Any, label: np.ndarray) -> Any:
-    return replace(dataset, columns=columns, label=label)
+def with_label(dataset: Dataset, columns: Columns, label: np.ndarray) -> Dataset:
+    return relabel(replace(dataset, columns=columns), label)
 
 
 @pytest.fixture(scope="module")
