@@ -10,14 +10,17 @@ import torch
 
 from tocsin.core.errors import InputError
 from tocsin.core.recipes import with_overrides
+from tocsin.core.types import Columns
+from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
 from tocsin.engine.events import EvalDone, Event, Started
 from tocsin.workflows.training.audit import audit_fold
+from tocsin.workflows.training.kinds.decision import prove
 from tocsin.workflows.training.members import Job
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
-from tocsin.workflows.training.proving import prove_fold
 from tocsin.workflows.training.trackers import PARENT, Tracking, tracked
 from tocsin.workflows.training.trials import Fitted, fit_fold
+from truths import relabel
 from workflows.small import SMALL, make_small
 
 
@@ -51,12 +54,15 @@ def poisoned(prepared: Prepared) -> tuple[Prepared, Fold]:
     columns = {name: values.copy() for name, values in dataset.columns.items()}
     for values in columns.values():
         values[fold.test] = "poison" if values.dtype == object else 1e30
-    label = dataset.truth["label"].copy()
-    label[fold.test] = 1 - label[fold.test].astype(np.int64)
+    label = dataset.label.copy()
+    label[fold.test] = 1 - label[fold.test]
     spoilt: Any = Poison()
     fold = replace(fold, test=spoilt)
-    dataset = replace(dataset, columns=columns, truth={**dataset.truth, "label": label})
-    return replace(prepared, dataset=dataset, folds=(fold,), groups={}), fold
+    return replace(prepared, dataset=with_label(dataset, columns, label), folds=(fold,), groups={}), fold
+
+
+def with_label(dataset: Dataset, columns: Columns, label: np.ndarray) -> Dataset:
+    return relabel(replace(dataset, columns=columns), label)
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +86,10 @@ def test_it_is_the_same_where_the_test_rows_are_poisoned(
     spoilt, fold = poisoned(prepared)
     again = fit_fold(spoilt, fold, job(prepared, tmp_path), lambda message: None)
     assert again.report == trial.report
-    ours, theirs = (found.models["model"].model.state_dict() for found in (again, trial))
+    ours, theirs = (found.models["model"].packaged.state_dict() for found in (again, trial))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     with pytest.raises(AssertionError, match="test rows"):  # the control: proving does look at them
-        prove_fold(again, audit_fold(prepared, prepared.folds[0]), None, lambda message: None)
+        prove(again, audit_fold(prepared, prepared.folds[0]), None, lambda message: None)
 
 
 def test_who_watches_may_stop_it(prepared: Prepared, tmp_path: Path) -> None:

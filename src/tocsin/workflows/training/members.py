@@ -13,9 +13,10 @@ from torch import nn
 from tocsin.artifact.manifest import Int8
 from tocsin.core.durable import write_bytes
 from tocsin.core.encoder import Encoder
+from tocsin.core.errors import InputError
 from tocsin.core.heads import Head, axes_of, decision_of, probability
 from tocsin.core.recipe import Recipe
-from tocsin.core.types import Arrays, take
+from tocsin.core.types import Arrays, Files, take
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
 from tocsin.engine.crew import ALONE, Crew
@@ -79,7 +80,9 @@ class Trained:
     stage: Stage
     """The last one, whose model it is."""
     heads: tuple[Head, ...]
-    model: nn.Module
+    """The outputs of the model."""
+    packaged: nn.Module | Files
+    """What the plan packages: a module, or files such as adapters, which no graph is made of."""
     report: Report
     """Of its best evaluation, on the validation rows."""
     seconds: float
@@ -108,7 +111,7 @@ class Member:
     @cached_property
     def test(self) -> Arrays:
         """Named outputs on the test rows; only who proves a run may ask for them."""
-        return score_part(self.onnx, self.heads, self.parts, self.parts.test, self.job)
+        return score_part(self.onnx, self.heads, self.parts.test, self.parts, self.job)
 
     def logit(self, outputs: Arrays) -> np.ndarray:
         """Return the logit of the positive class, [rows]."""
@@ -174,8 +177,8 @@ def train_member(order: FitOrder, parts: Parts, job: Job) -> Trained:
     last = order.plan.stages[-1]
     model = last.task.build()
     put_weights(model, fits[last.name].best, last.adapters_only)
-    seconds = time.monotonic() - start
-    return Trained(job, parts, last, order.plan.heads, model.eval(), fits[last.name].report, seconds)
+    heads = order.plan.heads
+    return Trained(job, parts, last, heads, model.eval(), fits[last.name].report, time.monotonic() - start)
 
 
 def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> Member:
@@ -186,7 +189,9 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
 def export_member(trained: Trained, tell: Callable[[str], None]) -> Member:
     """Export the best weights, hold the exported model to the trained one, and score the validation rows with it."""
     start = time.monotonic()
-    job, parts, model = trained.job, trained.parts, trained.model
+    job, parts, model = trained.job, trained.parts, trained.packaged
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{job.recipe.detector} packages files, and a verdict is given by a module")
     heads, axes = trained.heads, parts.encoder.axes
     example = take(parts.valid.arrays, np.arange(min(EXAMPLE, len(parts.valid))))
     onnx = export_onnx(model, example, [head.name for head in heads], axes)
@@ -201,7 +206,7 @@ def export_member(trained: Trained, tell: Callable[[str], None]) -> Member:
     if job.recipe.export.int8:
         onnx, int8 = quantise(onnx, heads, parts, job, tell)
     write_bytes(job.folder / "model.onnx", onnx)
-    valid = score_part(onnx, heads, parts, parts.valid, job)
+    valid = score_part(onnx, heads, parts.valid, parts, job)
     temperature = fit_temperature(parts.valid.label, valid[decision_of(heads).name]).temperature
     return Member(
         job,
@@ -218,7 +223,7 @@ def export_member(trained: Trained, tell: Callable[[str], None]) -> Member:
     )
 
 
-def score_part(onnx: bytes, heads: Sequence[Head], parts: Parts, part: Part, job: Job) -> Arrays:
+def score_part(onnx: bytes, heads: Sequence[Head], part: Part, parts: Parts, job: Job) -> Arrays:
     """Return the outputs of the exported model on the rows of one side."""
     session = open_session(onnx, threads=job.recipe.compute.threads or 0)
     return score(session, part.arrays, parts.encoder.axes, axes_of(heads))

@@ -146,6 +146,6 @@ def _average(members: Sequence[Member], weights: Sequence[float]) -> Member:
 def _rescore(member: Member, onnx: bytes, seconds: float) -> Member:
     """Give a member another exported model, and everything that follows from its answers."""
     write_bytes(member.job.folder / "model.onnx", onnx)
-    valid = score_part(onnx, member.heads, member.parts, member.parts.valid, member.job)
+    valid = score_part(onnx, member.heads, member.parts.valid, member.parts, member.job)
     temperature = fit_temperature(member.parts.valid.label, valid[LOGIT]).temperature
     return replace(member, onnx=onnx, valid=valid, temperature=temperature, seconds=seconds)

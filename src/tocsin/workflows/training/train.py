@@ -10,24 +10,21 @@ from typing import Any
 from tocsin.artifact.open import open_artifact
 from tocsin.core.durable import write_json, write_text
 from tocsin.core.errors import InputError
+from tocsin.core.plugins import load_detector
 from tocsin.core.recipes import Resolved, dump_recipe
 from tocsin.data.sources import write_quarantine
 from tocsin.data.splits import Fold
 from tocsin.engine.crew import Crew
 from tocsin.engine.launch import launch
-from tocsin.workflows.judging.answers import sealed_report
 from tocsin.workflows.training.audit import audit_fold
+from tocsin.workflows.training.kinds import ARTIFACT, REPORT, Proof, RunResult, proof_of
 from tocsin.workflows.training.members import Job
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
-from tocsin.workflows.training.proving import ARTIFACT, REPORT, RunResult, prove_fold
-from tocsin.workflows.training.seeds import SeedRun, write_seed_summary
 from tocsin.workflows.training.summary import average_folds, summarise
 from tocsin.workflows.training.trackers import Tracking, tracked
-from tocsin.workflows.training.trials import check_operation, fit_planned, plan_fold
+from tocsin.workflows.training.trials import fit_planned, plan_fold
 
 Tell = Callable[[str], None]
-Written = Path | Mapping[str, Any]
-"""A recipe's file, or what one holds."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,12 @@ class TrainResult:
 
     folder: Path
     runs: tuple[RunResult, ...]
+    detector: str
+
+    @property
+    def proof(self) -> Proof:
+        """What the detector's kind had to prove, and how it is told."""
+        return proof_of(load_detector(self.detector))
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,15 @@ class Training:
     tell: Tell
     begin: Callable[[], None]
     """Writes the first files of the recipe's folder; called when nothing can be refused any more."""
+    proof: Proof
 
 
-def train_recipe(written: Written, sets: Sequence[str], options: TrainOptions, tell: Tell) -> TrainResult:
-    """Train a recipe, a file or what one holds; what is refused before the first fit leaves its folder as it was.
+def train_recipe(
+    written: Path | Mapping[str, Any], sets: Sequence[str], options: TrainOptions, tell: Tell
+) -> TrainResult:
+    """Train a recipe, a file or what one holds.
+
+    What is refused before the first fit leaves the recipe's folder as it was.
 
     With `compute.devices` above 1 it starts as many processes, or joins those that torchrun, SLURM or Ray Train
     started. One of them leads and does all but the fits; all return its result.
@@ -71,12 +79,12 @@ def train_recipe(written: Written, sets: Sequence[str], options: TrainOptions, t
     return launch(partial(_train, written, sets, options), count, tell)
 
 
-def _count_devices(written: Written, sets: Sequence[str]) -> int:
+def _count_devices(written: Path | Mapping[str, Any], sets: Sequence[str]) -> int:
     return resolve_recipe(written, sets).recipe.compute.devices
 
 
 def _train(
-    written: Written, sets: Sequence[str], options: TrainOptions, crew: Crew, tell: Tell
+    written: Path | Mapping[str, Any], sets: Sequence[str], options: TrainOptions, crew: Crew, tell: Tell
 ) -> TrainResult:
     """Do all that the leader does."""
     resolved = resolve_recipe(written, sets)
@@ -86,18 +94,18 @@ def _train(
     _check_folder(folder, resolved, options)
     tell(f"reading {', '.join(recipe.data.train)}")
     prepared = prepare(recipe)
+    proof = proof_of(prepared.detector)
     for fold in prepared.folds:
-        check_operation(prepared, fold)
+        proof.check(prepared, fold)
     begin = cache(partial(_begin, folder, resolved, prepared, options, tell))
-    training = Training(prepared, options, crew, tell, begin)
+    training = Training(prepared, options, crew, tell, begin, proof)
     runs = tuple(train_run(training, fold, seed) for fold in prepared.folds for seed in recipe.seeds)
-    lines = [summarise(run.fold, run.seed, run.evaluation) for run in runs]
-    write_json(
-        folder / "summary.json", {"runs": lines, "average": average_folds([run.evaluation for run in runs])}
-    )
+    lines = [summarise(run.fold, run.seed, run.evaluation, proof.metrics) for run in runs]
+    average = average_folds([run.evaluation for run in runs], proof.metrics)
+    write_json(folder / "summary.json", {"runs": lines, "average": average})
     if len(recipe.seeds) > 1:
-        write_seed_summary(folder, recipe, [SeedRun(r.folder, r.fold, r.seed, r.evaluation) for r in runs])
-    return TrainResult(folder, runs)
+        proof.over_seeds(folder, recipe, runs)
+    return TrainResult(folder, runs, recipe.detector)
 
 
 def _check_folder(folder: Path, resolved: Resolved, options: TrainOptions) -> None:
@@ -132,7 +140,7 @@ def train_run(training: Training, fold: Fold, seed: int) -> RunResult:
     folder = (whole / fold.name if several else whole) / f"seed_{seed}"
     if not options.force and (folder / ARTIFACT).exists():
         tell(f"{folder}: sealed already")
-        return _finished(folder, fold, seed)
+        return _finished(training.proof, folder, fold, seed)
     tell(
         f"{folder}: {len(fold.train):,} rows to train, {len(fold.valid):,} to choose, {len(fold.test):,} to test"
     )
@@ -147,10 +155,10 @@ def train_run(training: Training, fold: Fold, seed: int) -> RunResult:
     with tracked(recipe, name, {"fold": fold.name, "data_fingerprint": fingerprint}) as tracking:
         job = replace(job, tracking=tracking)
         fitted = fit_planned(planned, job, tell, variants=options.variants)
-        return prove_fold(fitted, findings, options.key, tell)
+        return training.proof.prove(fitted, findings, options.key, tell)
 
 
-def _finished(folder: Path, fold: Fold, seed: int) -> RunResult:
+def _finished(proof: Proof, folder: Path, fold: Fold, seed: int) -> RunResult:
     artifact = open_artifact(folder / ARTIFACT)
-    evaluation = sealed_report(artifact)
+    evaluation = proof.reopen(artifact)
     return RunResult(folder, fold.name, seed, folder / REPORT, folder / ARTIFACT, artifact.digest, evaluation)

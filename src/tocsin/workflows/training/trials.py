@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.recipes import with_overrides
 from tocsin.data.splits import Fold
 from tocsin.engine.orders import FitOrder
 from tocsin.engine.task import Report
-from tocsin.metrics.thresholds import check_negatives
-from tocsin.workflows.training.ladder import check_ladder
+from tocsin.workflows.training.kinds import proof_of
 from tocsin.workflows.training.members import Job, Parts, Trained, encode_parts, order_fit, train_member
 from tocsin.workflows.training.prepare import Prepared
 
@@ -53,26 +51,12 @@ def fit_fold(prepared: Prepared, fold: Fold, job: Job, tell: Tell) -> Fitted:
 
 def plan_fold(prepared: Prepared, fold: Fold, job: Job, tell: Tell) -> Planned:
     """Check and encode the rows and plan the model; InputError for what training refuses."""
-    check_operation(prepared, fold)
+    proof = proof_of(prepared.detector)
+    proof.check(prepared, fold)
     parts = encode_parts(prepared, fold, job.recipe)
-    check_ladder(job.recipe, parts)
+    proof.check_parts(job.recipe, parts)
     own = replace(job, folder=job.folder / "models" / job.name)
     return Planned(prepared, fold, parts, order_fit(prepared, parts, own, tell))
-
-
-def check_operation(prepared: Prepared, fold: Fold) -> None:
-    """Refuse before training what could not be judged after it."""
-    section, valid = prepared.recipe.evaluation, prepared.dataset.take(fold.valid)
-    check_negatives(
-        prepared.group(fold, "valid")[valid.label == 0], section.max_false_positive_rate, section.confidence
-    )
-    column = section.thresholds_per
-    if column is not None and (column not in valid.columns or valid.columns[column].dtype != object):
-        texts = [name for name, values in valid.columns.items() if values.dtype == object]
-        raise InputError(
-            f"evaluation.thresholds_per: {column!r} is no text field of a sample{did_you_mean(column, texts)}"
-            f" (there are: {', '.join(texts)}): a request must carry what its threshold goes by"
-        )
 
 
 def fit_planned(planned: Planned, job: Job, tell: Tell, *, variants: bool) -> Fitted:
