@@ -21,29 +21,24 @@ from tocsin.artifact.open import open_artifact
 from tocsin.workflows.training.train import TrainOptions, train_recipe
 
 TOLERANCE = 1e-5
-"""Largest difference of a weight, in 32 bits; measured: 4e-6 where weights are about 1."""
+"""Largest difference of a weight, in 32 bits; measured: 6e-7 where weights are about 1."""
 IDLE = "attention.key.bias"
 """A softmax does not see it, so its gradient is rounding alone, of which AdamW makes whole steps: 5e-3 apart."""
-CLOSE = 1e-6
-"""Largest difference of a probability."""
+CLOSE = 1e-5
+"""Largest difference of a calibrated probability; measured: 2e-6."""
 LIMIT = 300.0
 """Seconds that a run may take on a busy machine; a run that hangs would take half an hour."""
 SMALL = [
     "model.width=8", "model.layers=1", "model.heads=1", "model.feedforward=16",
     "model.attention_dropout=0", "model.feedforward_dropout=0",
-    "stages.pretrain.length=4 steps", "stages.finetune.length=60 steps", "stages.finetune.batch_size=64",
-    "stages.finetune.evaluate_every=30 steps", "stages.finetune.checkpoint_every=3 steps",
+    "stages.pretrain.length=4 steps", "stages.finetune.length=100 steps", "stages.finetune.batch_size=64",
+    "stages.finetune.evaluate_every=50 steps", "stages.finetune.checkpoint_every=3 steps",
     "evaluation.resamples=100", "evaluation.baselines=[majority, stump]",
     "evaluation.max_false_positive_rate=0.05", "data.limit=2000", "hardware=cpu",
     "compute.precision='32'", "compute.threads=1", "export.golden=4",
 ]  # fmt: skip
-MANY = [
-    "seeds=[42, 7]",
-    "variants={flat: {model.feedforward: 8}}",
-    "stages.finetune.optim.learning_rate=find",
-]
-"""Several runs of several models, and a rate that is searched for and kept."""
-LONG = ["stages.finetune.length=300 steps", "stages.finetune.evaluate_every=300 steps"]
+MANY = ["seeds=[42, 7]", "stages.finetune.optim.learning_rate=find"]
+"""Several runs, and a rate that is searched for and kept."""
 TWO = "compute.devices=2"
 TRAIN = [sys.executable, "-m", "tocsin", "train"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -56,9 +51,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def alone(work: Path, name: str, *settings: str) -> Path:
-    """Train in this process, and return the folder of the run."""
-    chosen = [*SMALL, *settings, f"name={name}"]
+@pytest.fixture(scope="module")
+def alone(work: Path) -> Path:
+    """The folder of the recipe that one process trained."""
+    chosen = [*SMALL, *MANY, "name=alone"]
     return train_recipe(work / "recipe.yaml", chosen, TrainOptions(), lambda message: None).folder
 
 
@@ -131,29 +127,29 @@ def gap(a: Path, b: Path) -> float:
     return max(float((x - y).abs().max()) for x, y in columns)
 
 
-def test_under_torchrun_every_seed_and_variant_is_that_of_one_process(work: Path) -> None:
-    one = alone(work, "one", *MANY)
+def test_under_torchrun_every_seed_is_that_of_one_process(work: Path, alone: Path) -> None:
     with started([*TORCHRUN, "-m", "tocsin", "train"], work, *MANY, "name=torchrun") as process:
         code, out, err = ended(process)
     assert code == 0, err
     result = json.loads(out)  # one document: the other process prints nothing
     assert [run["seed"] for run in result["runs"]] == [42, 7]
     two = Path(result["folder"])
-    assert difference(one, two) < TOLERANCE
-    assert gap(one, two) < CLOSE
-    assert difference(one / "seed_42" / "models", one / "seed_7" / "models") > 100 * TOLERANCE, "the control"
+    assert difference(alone, two) < TOLERANCE
+    assert gap(alone, two) < CLOSE
+    assert difference(alone / "seed_42" / "models", alone / "seed_7" / "models") > 100 * TOLERANCE, (
+        "the control"
+    )
     for run in result["runs"]:
         open_artifact(Path(run["artifact"]))
     computes = events(err, "compute")
-    assert [line["processes"] for line in computes] == [2] * 4, "both took part in each fit, and one says so"
+    assert [line["processes"] for line in computes] == [2] * 2, "both took part in each fit, and one says so"
     assert len([line for line in err.splitlines() if line.startswith("reading ")]) == 1
     assert not list(two.rglob(".l*")), "nothing that was lent is left"
 
 
-def test_a_killed_process_and_a_signal_end_the_job_and_it_goes_on(work: Path) -> None:
-    one = alone(work, "long", *LONG)
+def test_a_killed_process_and_a_signal_end_the_job_and_it_goes_on(work: Path, alone: Path) -> None:
     checkpoints = work / "runs" / "torn" / "seed_42" / "models" / "model" / "finetune" / "checkpoints"
-    with started(TRAIN, work, *LONG, "name=torn") as process:
+    with started(TRAIN, work, *MANY, "name=torn") as process:
         wait_until(lambda: list(checkpoints.glob("*.ckpt")), process)
         follower = max(workers(process.pid), key=lambda child: child.create_time())
         follower.kill()
@@ -164,7 +160,7 @@ def test_a_killed_process_and_a_signal_end_the_job_and_it_goes_on(work: Path) ->
         assert "Traceback" not in err
         assert "leaked" not in err
     first = max(int(path.stem[5:]) for path in checkpoints.glob("*.ckpt"))
-    with started(TRAIN, work, *LONG, "name=torn", "--resume") as process:
+    with started(TRAIN, work, *MANY, "name=torn", "--resume") as process:
         wait_until(
             lambda: max(int(path.stem[5:]) for path in checkpoints.glob("*.ckpt")) > first + 5, process
         )
@@ -173,14 +169,15 @@ def test_a_killed_process_and_a_signal_end_the_job_and_it_goes_on(work: Path) ->
         assert code == 4, err
         assert len(told(err)) == 1
         assert [line["step"] for line in events(err, "resumed") if line["stage"] == "finetune"] == [first]
-    with started(TRAIN, work, *LONG, "name=torn", "--resume") as process:
+    with started(TRAIN, work, *MANY, "name=torn", "--resume") as process:
         code, out, err = ended(process)
     assert code == 0, err
     [resumed] = [line["step"] for line in events(err, "resumed") if line["stage"] == "finetune"]
-    assert first < resumed < 300
+    assert Path(json.loads(out)["folder"], "seed_7", "artifact").exists()
+    assert first < resumed < 100
     two = Path(json.loads(out)["folder"])
-    assert difference(one, two) < TOLERANCE
-    assert gap(one, two) < CLOSE
+    assert difference(alone, two) < TOLERANCE
+    assert gap(alone, two) < CLOSE
 
 
 def workers(pid: int) -> list[psutil.Process]:

@@ -1,6 +1,7 @@
 """A trial fits and validates; it never looks at the test rows, and others may watch and stop it."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tocsin.core.types import Columns
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
 from tocsin.engine.events import EvalDone, Event, Started
+from tocsin.engine.launch import launch
 from tocsin.workflows.training.audit import audit_fold
 from tocsin.workflows.training.kinds.decision import prove
 from tocsin.workflows.training.members import Job
@@ -22,6 +24,7 @@ from tocsin.workflows.training.trackers import PARENT, Tracking, tracked
 from tocsin.workflows.training.trials import Fitted, fit_fold
 from truths import relabel
 from workflows.small import SMALL, make_small
+from workflows.trial_runs import try_both
 
 
 class Poison:
@@ -122,6 +125,15 @@ def test_a_parent_run_is_handed_in(prepared: Prepared, tmp_path: Path) -> None:
     client = MlflowClient(tracking_uri=uri)
     assert client.get_run(str(trial.run_id)).data.tags[PARENT] == search.run_id
     assert PARENT not in client.get_run(str(search.run_id)).data.tags
+
+
+def test_two_processes_try_a_model_and_its_variant_as_one_does(tmp_path: Path) -> None:
+    act = partial(try_both, make_small(tmp_path))
+    alone, beside = (launch(act, lambda count=count: count, lambda message: None) for count in (1, 2))
+    assert list(alone) == list(beside) == ["model", "flat"]
+    for name, report in alone.items():
+        assert beside[name].metrics == pytest.approx(report.metrics, abs=1e-5)
+    assert alone["flat"] != alone["model"]
 
 
 def test_what_is_refused_writes_nothing(prepared: Prepared, tmp_path: Path) -> None:
