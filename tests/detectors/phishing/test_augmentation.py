@@ -18,16 +18,16 @@ from tocsin.detectors.phishing.augmentation import (
 )
 from tocsin.detectors.phishing.config import PhishingConfig
 from tocsin.detectors.phishing.disguise import DISGUISES, LEET, LOOKALIKES, disguise
+from tocsin.detectors.phishing.encode import MessageEncoder, MessageOptions
+from tocsin.detectors.phishing.features.folding import fold
 from tocsin.engine.task import Part
-from tocsin.features.folding import fold
-from tocsin.features.text import TextEncoder, TextOptions
 from tocsin.features.tokenizer import PAD
 from truths import truths
 
 TEXT = "Please verify your account at https://secure.bank.example/a before 20:00, thank you very much"
 
 
-def part(rows: int = 600) -> tuple[Part, TextEncoder]:
+def part(rows: int = 600) -> tuple[Part, MessageEncoder]:
     rng = np.random.default_rng(0)
     words = [
         "please",
@@ -45,7 +45,7 @@ def part(rows: int = 600) -> tuple[Part, TextEncoder]:
     label = (rng.random(rows) < 0.3).astype(np.int64)
     source = np.where(np.arange(rows) < rows // 10, "small", "large").astype(object)
     texts = np.where(source == "small", texts + " enron", texts)
-    encoder = TextEncoder(TextOptions(tokens=32, vocabulary=400)).fit({"text": texts})
+    encoder = MessageEncoder(MessageOptions(tokens=32, vocabulary=400)).fit({"text": texts})
     facets = {"source": source, "language": np.full(rows, "en", dtype=object)}
     return Part({"text": texts}, encoder.encode({"text": texts}), truths(label), (), facets), encoder
 

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from tocsin.core.errors import InputError
 from tocsin.core.types import Place, column
-from tocsin.features.folding import fold
-from tocsin.features.text import SHAPE, TextEncoder, TextOptions, passages
+from tocsin.detectors.phishing.encode import MessageEncoder, MessageOptions
+from tocsin.detectors.phishing.features.folding import fold
+from tocsin.detectors.phishing.features.shape import SHAPE
+from tocsin.features.passages import passages
 from tocsin.features.tokenizer import BREAK, PAD, SPECIAL, TOKENIZER, learn_tokenizer, write_tokenizer
 
 TEXTS = [
@@ -23,8 +25,8 @@ TEXTS = [
 ANY = st.text(st.characters(), max_size=120)
 
 
-def encoder(**options: int) -> TextEncoder:
-    return TextEncoder(TextOptions(**{"tokens": 32, "vocabulary": 600, **options})).fit(columns(TEXTS))
+def encoder(**options: int) -> MessageEncoder:
+    return MessageEncoder(MessageOptions(**{"tokens": 32, "vocabulary": 600, **options})).fit(columns(TEXTS))
 
 
 def columns(texts: list[str], **more: list[str | None]) -> dict[str, np.ndarray]:
@@ -74,7 +76,7 @@ def test_a_sender_cannot_write_a_special_token(name: str) -> None:
     ids = FITTED.tokenizer.encode(name).ids
     assert ids[0] == BREAK
     assert min(ids[1:]) >= len(SPECIAL)
-    loaded = TextEncoder.load(FITTED.save())
+    loaded = MessageEncoder.load(FITTED.save())
     assert loaded.tokenizer.encode(name).ids == ids
 
 
@@ -134,13 +136,13 @@ def test_links_are_passages_of_their_own_and_are_taken_out() -> None:
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"options": 3}', b"\xff"])
 def test_foreign_files_are_refused(name: str, damage: bytes) -> None:
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
-        TextEncoder.load({**FITTED.save(), name: damage})
+        MessageEncoder.load({**FITTED.save(), name: damage})
     with pytest.raises(InputError):
-        TextEncoder.load({})
+        MessageEncoder.load({})
 
 
 def test_what_is_saved_encodes_the_same() -> None:
-    loaded = TextEncoder.load(FITTED.save())
+    loaded = MessageEncoder.load(FITTED.save())
     before, after = (found.encode(columns(TEXTS)) for found in (FITTED, loaded))
     assert all(before[name].tobytes() == after[name].tobytes() for name in before)
 

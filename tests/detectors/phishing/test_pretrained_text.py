@@ -11,7 +11,7 @@ from detectors.phishing.tiny import TEXTS, WORDS, framed, learn_unigram, learn_w
 from tocsin.core.errors import InputError
 from tocsin.core.types import column
 from tocsin.detectors.phishing.augmentation import word_tokens
-from tocsin.features.text import TextEncoder, TextOptions
+from tocsin.detectors.phishing.encode import MessageEncoder, MessageOptions
 from tocsin.features.tokenizer import open_pretrained, special_tokens
 
 LEARN = {"wordpiece": learn_wordpiece, "unigram": learn_unigram}
@@ -28,8 +28,10 @@ def columns(*texts: str) -> dict[str, np.ndarray]:
     return {"text": column(list(texts), numeric=False)}
 
 
-def fitted(folder: Path, **options: int) -> TextEncoder:
-    return TextEncoder(TextOptions(pretrained=str(folder), **{"tokens": 32, **options})).fit(columns(*TEXTS))
+def fitted(folder: Path, **options: int) -> MessageEncoder:
+    return MessageEncoder(MessageOptions(pretrained=str(folder), **{"tokens": 32, **options})).fit(
+        columns(*TEXTS)
+    )
 
 
 def test_a_row_is_what_the_tokenizer_itself_says(folder: Path) -> None:
@@ -52,7 +54,7 @@ def test_the_encoder_is_whole_without_the_folder(folder: Path, tmp_path: Path) -
     (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     encoder = fitted(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    loaded = TextEncoder.load(encoder.save())
+    loaded = MessageEncoder.load(encoder.save())
     assert (loaded.hidden, loaded.size) == (encoder.hidden, encoder.size)
     for name, values in encoder.encode(columns(*TEXTS[:9])).items():
         assert values.tobytes() == loaded.encode(columns(*TEXTS[:9]))[name].tobytes(), name
