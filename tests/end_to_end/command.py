@@ -12,7 +12,8 @@ def tocsin(
     """Run `tocsin` with these arguments and return what it printed and its exit code."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     if extra_path is not None:
-        environment["PYTHONPATH"] = str(extra_path)
+        known = filter(None, [str(extra_path), os.environ.get("PYTHONPATH")])
+        environment["PYTHONPATH"] = os.pathsep.join(known)
     command = [sys.executable, "-m", "tocsin", *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, env=environment, check=False

@@ -25,7 +25,7 @@ from tocsin.core.heads import axes_of
 from tocsin.core.kinds import Decision
 from tocsin.core.recipes import dump_recipe
 from tocsin.core.schema import Schema
-from tocsin.core.types import Columns, Files, tabulate, take, untabulate
+from tocsin.core.types import Columns, Files, holds_text, tabulate, take, untabulate
 from tocsin.data.dataset import Dataset
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.monitor.heads import Answers
@@ -59,7 +59,7 @@ def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key:
             f"only flagging nothing keeps the false-positive rate at {rate}; nothing was packaged"
         )
     manifest = _manifest(member, prepared, proof)
-    files = _files(member, proof, manifest.calibration)
+    files = _files(member, proof, manifest.calibrated)
     card = write_card(manifest, proof.evaluation.model_dump(mode="json"), _readme(prepared))
     files |= {"card.md": card.encode(), "bom.cdx.json": write_bom(manifest, files)}
     files |= _readiness_files(manifest, files, prepared.schema, compared, is_signed=key is not None)
@@ -145,7 +145,7 @@ def golden(member: Member, count: int) -> bytes:
 
 def _choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
     """Return rows at even distances, each the next of PASSED that says nothing private, or else the first."""
-    texts = [values for values in columns.values() if values.dtype == object]
+    texts = [values for values in columns.values() if holds_text(values)]
 
     def is_open(row: int) -> bool:
         return not any(any(name_private(values[row])) for values in texts if values[row])
