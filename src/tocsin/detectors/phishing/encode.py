@@ -150,7 +150,7 @@ class MessageEncoder:
         """Return what `TokenEncoder.watch` does, the shape, and `cues`, how many kinds there are: float64 [B] each."""
         shape = dict(zip(SHAPE, arrays["shape"].T.astype(np.float64), strict=True))
         found = {f"shape.{name}": values for name, values in shape.items()}
-        return found | self._tokens.watch(arrays) | {"cues": arrays[CUES].sum(axis=1, dtype=np.float64)}
+        return {**found, **self._tokens.watch(arrays), "cues": arrays[CUES].sum(axis=1, dtype=np.float64)}
 
     def save(self) -> Files:
         """Return the settings and the spread as one JSON file, the tokenizer as another."""
