@@ -3,6 +3,7 @@
 Shapes: B rows, L places for tokens, F fields.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -34,6 +35,7 @@ SETTINGS = "tokens.json"
 PLACES = Axis("places", length="length")
 NOWHERE = (0, 0)
 """The offsets of a token that is no part of a text."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _Cut = tuple[str, Encoding]
 """A text and its tokens."""
 
@@ -90,7 +92,7 @@ class TokenEncoder:
         if options.pretrained is not None:
             self._read(open_pretrained(options.pretrained))
         else:
-            texts = (text or "" for name in options.fields for text in columns[name])
+            texts = (text for name in options.fields for text in _read(columns[name]))
             self._read(learn_tokenizer(texts, options.vocabulary, options.words))
         return self
 
@@ -101,7 +103,7 @@ class TokenEncoder:
         int64 [B, L, 2], start and stop in its characters; both 0 for what frames a field: (0, 0) is no character.
         """
         options = self.options
-        fields = [self._split([text or "" for text in columns[name]]) for name in options.fields]
+        fields = [self._split(_read(columns[name])) for name in options.fields]
         laid = [self._lay(parts) for parts in zip(*fields, strict=True)]
         shape = (len(laid), options.tokens)
         found = {"tokens": np.zeros(shape, dtype=np.int64)}
@@ -190,6 +192,11 @@ class TokenEncoder:
         except ValidationError as error:
             raise InputError(f"{SETTINGS}: {error.errors()[0]['msg']}") from None
         return cls(options, parse_tokenizer(files[TOKENIZER]))
+
+
+def _read(values: np.ndarray) -> list[str]:
+    """Return texts of the same sizes that UTF-8 can hold: JSON may bring half a pair of surrogates."""
+    return [_SURROGATE.sub("\ufffd", text or "") for text in values]
 
 
 def _trim(text: str, start: int, stop: int) -> tuple[int, int]:

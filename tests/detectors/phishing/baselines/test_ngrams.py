@@ -66,8 +66,7 @@ def test_the_graph_answers_as_the_model(seed):
             expit(logit.astype(np.float64)), model.predict(arrays_only(batch)), atol=1e-6
         )
         alone = [
-            open_session(onnx).run(["logit"], {LETTERS: batch[LETTERS][i : i + 1]})[0][0]
-            for i in (0, 2)
+            open_session(onnx).run(["logit"], {LETTERS: batch[LETTERS][i : i + 1]})[0][0] for i in (0, 2)
         ]
         np.testing.assert_array_equal(alone, logit[[0, 2]])
 
