@@ -36,4 +36,5 @@ DETECTOR = Detector(
         "I3": ("end_to_end",),
     },
     scan="tocsin.detectors.phishing.mailbox:read_mail",
+    scans="mail as .eml, mbox or Maildir; - is one message, or an mbox",
 )
