@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tocsin.audit.findings import Finding
-from tocsin.audit.patterns import PERSONAL, SECRETS, Pattern, find_mojibake, redact
+from tocsin.audit.mojibake import find_mojibake
 from tocsin.audit.sides import EXAMPLES, Sides, enumerate_items, examples
+from tocsin.core.private_data import PERSONAL, SECRETS, Pattern, redact
 from tocsin.data.dataset import Dataset
 
 BROKEN, BLANK = 0.001, 0.001

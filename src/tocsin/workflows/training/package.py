@@ -17,7 +17,6 @@ from tocsin.artifact.keys import load_private_key
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, RECIPE, WEIGHTS, Manifest, Provenance, TensorSpec
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
-from tocsin.audit.patterns import name_private
 from tocsin.core.axes import each_row
 from tocsin.core.detector import Detector
 from tocsin.core.durable import json_bytes
@@ -25,6 +24,7 @@ from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.errors import CheckFailed
 from tocsin.core.heads import axes_of
 from tocsin.core.kinds import Decision
+from tocsin.core.private_data import name_private
 from tocsin.core.recipes import dump_recipe
 from tocsin.core.schema import Schema
 from tocsin.core.types import Columns, Files, holds_text, tabulate, take, untabulate
