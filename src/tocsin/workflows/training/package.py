@@ -27,6 +27,7 @@ from tocsin.core.recipes import dump_recipe
 from tocsin.core.schema import Schema
 from tocsin.core.types import Columns, Files, tabulate, take, untabulate
 from tocsin.data.dataset import Dataset
+from tocsin.data.texts import spoken
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.monitor.heads import Answers
 from tocsin.monitor.profile import PROFILE, Observed, dump_profile, profile
@@ -145,7 +146,7 @@ def golden(member: Member, count: int) -> bytes:
 
 def _choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
     """Return rows at even distances, each the next of PASSED that says nothing private, or else the first."""
-    texts = [values for values in columns.values() if values.dtype == object]
+    texts = [spoken(values) for values in columns.values() if values.dtype == object]
 
     def is_open(row: int) -> bool:
         return not any(any(name_private(values[row])) for values in texts if values[row])

@@ -16,6 +16,7 @@ from tocsin.core.recipes import dump_recipe, with_overrides
 from tocsin.data.likeness import dependent_rows
 from tocsin.data.sources import write_quarantine
 from tocsin.data.splits import Fold
+from tocsin.data.texts import text_columns
 from tocsin.metrics.comparison import Truth, compare_models
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.metrics.thresholds import check_negatives
@@ -133,8 +134,8 @@ def _check_operation(prepared: Prepared, fold: Fold) -> None:
     group = dependent_rows(valid, prepared.recipe.split)
     check_negatives(group[valid.label == 0], section.max_false_positive_rate, section.confidence)
     column = section.thresholds_per
-    if column is not None and (column not in valid.columns or valid.columns[column].dtype != object):
-        texts = [name for name, values in valid.columns.items() if values.dtype == object]
+    texts = text_columns(valid.columns)
+    if column is not None and column not in texts:
         raise InputError(
             f"evaluation.thresholds_per: {column!r} is no text field of a sample{did_you_mean(column, texts)}"
             f" (there are: {', '.join(texts)}): a request must carry what its threshold goes by"
