@@ -10,7 +10,7 @@ import pytest
 from architecture.sources import ROOT, module_name, sources
 
 FOLDERS = [
-    "cli", "workflows", "detectors", "engine", "serve", "monitor", "audit", "nn", "artifact", "baselines",
+    "cli", "face", "workflows", "detectors", "engine", "serve", "monitor", "audit", "nn", "artifact", "baselines",
     "metrics", "features", "data", "core",
 ]  # fmt: skip
 WINGS = ["training", "readiness", "pages", "judging", "using"]

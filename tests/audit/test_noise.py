@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tocsin.audit.noise import NOISY, judge_labels
+from tocsin.audit.noise import NOISY, weigh_labels
 
 ROWS = 6000
 
@@ -16,7 +16,7 @@ def world(rng: np.random.Generator, gap: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def judged(label, probability):
-    return judge_labels(label, probability, np.array([f"r{i}" for i in range(ROWS)], dtype=object))
+    return weigh_labels(label, probability, np.array([f"r{i}" for i in range(ROWS)], dtype=object))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2])

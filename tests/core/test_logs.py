@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from tocsin.core.logs import configure
+from tocsin.core.logs import configure, hand_over
 
 LOGGERS = ("t", "library", "uvicorn")
 
@@ -230,3 +230,20 @@ def test_stderr_and_the_form_for_people(capsys: pytest.CaptureFixture[str]):
     assert "rows=3" in text
     assert text.count("\n") == 1
     assert "\x1b" not in text
+
+
+def test_a_program_that_imports_tocsin_keeps_its_own_logging(caplog: pytest.LogCaptureFixture, capsys):
+    structlog.reset_defaults()
+    hand_over()
+    with caplog.at_level(logging.INFO, logger="t"):
+        structlog.get_logger("t").info("begun", name="a@b.example")
+        structlog.get_logger("t").debug("unheard")
+    assert [record.getMessage() for record in caplog.records] == ["event='begun' name='[email]'"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_was_configured_is_left_alone():
+    configure()
+    before = structlog.get_config()
+    hand_over()
+    assert structlog.get_config() == before

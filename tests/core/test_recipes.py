@@ -1,4 +1,6 @@
+import copy
 import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,103 +119,101 @@ def test_the_overlays_are_those_that_the_recipe_promises():
     assert len(list(HARDWARE.glob("*.yaml"))) == 5
 
 
-@pytest.mark.parametrize(
-    ("text", "complaints"),
-    [
-        ("name: x", ["my.yaml: detector: is missing"]),
-        ("detector: 3", ["my.yaml: detector: 3 is not a name"]),
-        ("detector: tinny", ["my.yaml:1: no detector 'tinny'; did you mean 'tiny'?"]),
-        ("detector: tiny\nmodle: {}", ["my.yaml:2: modle: there is no such key; did you mean 'model'?"]),
-        (
-            "detector: tiny\nmodel: {widht: 4}",
-            ["my.yaml:2: model.widht: there is no such key; did you mean 'width'?"],
-        ),
-        (
-            "detector: tiny\nmodel:\n  inner:\n    dept: 4",
-            ["my.yaml:4: model.inner.dept: there is no such key; did you mean 'depth'?"],
-        ),
-        (
-            "detector: tiny\nstages:\n  fitt: {}",
-            ["my.yaml:3: stages.fitt: tiny has no such stage; did you mean 'fit'?"],
-        ),
-        (
-            "detector: tiny\nstages: {fit: {optim: {learning_rate: 3}}}",
-            ["my.yaml:2: stages.fit.optim.learning_rate: 3 is above 1"],
-        ),
-        (
-            "detector: tiny\nstages: {fit: {optim: {learning_rate: 0}}}",
-            ["my.yaml:2: stages.fit.optim.learning_rate: 0 is not above 0"],
-        ),
-        ("detector: tiny\nsplit: {test: 1}", ["my.yaml:2: split.test: 1 is not below 1"]),
-        ("detector: tiny\nsplit: {test: -1}", ["my.yaml:2: split.test: -1 is below 0"]),
-        ("detector: tiny\nsplit: {test: much}", ["my.yaml:2: split.test: 'much' is not a number"]),
-        ("detector: tiny\nsplit: {digits: 2.5}", ["my.yaml:2: split.digits: 2.5 is not a whole number"]),
-        ("detector: tiny\nsplit:", ["my.yaml:2: split: None where keys and values should be"]),
-        ("detector: tiny\nseeds: 3", ["my.yaml:2: seeds: 3 is not a list: write [3]"]),
-        ("detector: tiny\nseeds: [1, x]", ["my.yaml:2: seeds.1: 'x' is not a whole number"]),
-        ("detector: tiny\nmodel: {width: 7}", ["my.yaml:2: model: width 7 is odd"]),
-        (
-            "detector: tiny\nmodel: {kind: smal}",
-            ["my.yaml:2: model.kind: 'smal' is not 'small' or 'large'; did you mean 'small'?"],
-        ),
-        ("detector: tiny\nhardware: a10", ["hardware: no overlay 'a10'; did you mean 'a100'?"]),
-        ("detector: tiny\nhardware: none.yaml", ["none.yaml: there is no such file"]),
-        (
-            "detector: tiny\nvariants: {a: {model.widht: 4}}",
-            ["my.yaml:2: variants.a: model.widht: there is no such key; did you mean 'model.width'?"],
-        ),
-        ("detector: tiny\nvariants: {a: {model.width: 7}}", ["my.yaml:2: variants.a: model: width 7 is odd"]),
-        (
-            "detector: tiny\nvariants: {a: {split.test: 0.5}}",
-            ["my.yaml:2: variants.a: split.test: a variant shares this"],
-        ),
-        (
-            "detector: tiny\nvariants: {a: {detector: x}}",
-            ["my.yaml:2: variants.a: detector: a variant shares this"],
-        ),
-        (
-            "detector: tiny\nevaluation:\n  baselines: [stump, ligthgbm]",
-            [
-                "my.yaml:3: evaluation.baselines.1: 'ligthgbm' is no baseline of tiny; did you mean 'lightgbm'?"
-            ],
-        ),
-        (
-            "detector: tiny\nevaluation: {baselines: [ngrams]}",
-            ["my.yaml:2: evaluation.baselines.0: 'ngrams' is"],
-        ),
-        (
-            "detector: tiny\nexport: {ship: logistics}",
-            ["my.yaml:2: export.ship: 'logistics' is nothing that can be shipped; did you mean 'logistic'?"],
-        ),
-        (
-            "detector: tiny\nexport: {ship: stump}",
-            ["my.yaml:2: export.ship: 'stump' is nothing that can be shipped (there are: model, average, "],
-        ),
-        (
-            "detector: tiny\nexport:\n  ship: average\n  weights:\n    model: 1\n    logistik: 1",
-            [
-                "my.yaml:6: export.weights.logistik: 'logistik' is nothing that can be averaged;"
-                " did you mean 'logistic'?"
-            ],
-        ),
-        (
-            "detector: tiny\nvariants: {a: {export.ship: oak}}",
-            ["my.yaml:2: variants.a: export.ship: 'oak' is nothing that can be shipped"],
-        ),
-        (
-            "detector: tiny\nevaluation: {baselines: [oak]}\nexport: {ship: oak}",
-            ["my.yaml:2: evaluation.baselines.0: 'oak' is", "my.yaml:3: export.ship: 'oak' is"],
-        ),
-        (
-            "detector: tiny\nsplit: {test: 2}\nexport:\n  golden: 1",
-            ["my.yaml:2: split.test: 2 is not below 1", "my.yaml:4: export.golden: 1 is below 4"],
-        ),
-        (
-            "detector: tiny\na: 1\nb: 2",
-            ["my.yaml:2: a: there is no such key", "my.yaml:3: b: there is no such key"],
-        ),
-    ],
-)
+COMPLAINTS = [
+    ("name: x", ["my.yaml: detector: is missing"]),
+    ("detector: 3", ["my.yaml: detector: 3 is not a name"]),
+    ("detector: tinny", ["my.yaml:1: no detector 'tinny'; did you mean 'tiny'?"]),
+    ("detector: tiny\nmodle: {}", ["my.yaml:2: modle: there is no such key; did you mean 'model'?"]),
+    (
+        "detector: tiny\nmodel: {widht: 4}",
+        ["my.yaml:2: model.widht: there is no such key; did you mean 'width'?"],
+    ),
+    (
+        "detector: tiny\nmodel:\n  inner:\n    dept: 4",
+        ["my.yaml:4: model.inner.dept: there is no such key; did you mean 'depth'?"],
+    ),
+    (
+        "detector: tiny\nstages:\n  fitt: {}",
+        ["my.yaml:3: stages.fitt: tiny has no such stage; did you mean 'fit'?"],
+    ),
+    (
+        "detector: tiny\nstages: {fit: {optim: {learning_rate: 3}}}",
+        ["my.yaml:2: stages.fit.optim.learning_rate: 3 is above 1"],
+    ),
+    (
+        "detector: tiny\nstages: {fit: {optim: {learning_rate: 0}}}",
+        ["my.yaml:2: stages.fit.optim.learning_rate: 0 is not above 0"],
+    ),
+    ("detector: tiny\nsplit: {test: 1}", ["my.yaml:2: split.test: 1 is not below 1"]),
+    ("detector: tiny\nsplit: {test: -1}", ["my.yaml:2: split.test: -1 is below 0"]),
+    ("detector: tiny\nsplit: {test: much}", ["my.yaml:2: split.test: 'much' is not a number"]),
+    ("detector: tiny\nsplit: {digits: 2.5}", ["my.yaml:2: split.digits: 2.5 is not a whole number"]),
+    ("detector: tiny\nsplit:", ["my.yaml:2: split: None where keys and values should be"]),
+    ("detector: tiny\nseeds: 3", ["my.yaml:2: seeds: 3 is not a list: write [3]"]),
+    ("detector: tiny\nseeds: [1, x]", ["my.yaml:2: seeds.1: 'x' is not a whole number"]),
+    ("detector: tiny\nmodel: {width: 7}", ["my.yaml:2: model: width 7 is odd"]),
+    (
+        "detector: tiny\nmodel: {kind: smal}",
+        ["my.yaml:2: model.kind: 'smal' is not 'small' or 'large'; did you mean 'small'?"],
+    ),
+    ("detector: tiny\nhardware: a10", ["hardware: no overlay 'a10'; did you mean 'a100'?"]),
+    ("detector: tiny\nhardware: none.yaml", ["none.yaml: there is no such file"]),
+    (
+        "detector: tiny\nvariants: {a: {model.widht: 4}}",
+        ["my.yaml:2: variants.a: model.widht: there is no such key; did you mean 'model.width'?"],
+    ),
+    ("detector: tiny\nvariants: {a: {model.width: 7}}", ["my.yaml:2: variants.a: model: width 7 is odd"]),
+    (
+        "detector: tiny\nvariants: {a: {split.test: 0.5}}",
+        ["my.yaml:2: variants.a: split.test: a variant shares this"],
+    ),
+    (
+        "detector: tiny\nvariants: {a: {detector: x}}",
+        ["my.yaml:2: variants.a: detector: a variant shares this"],
+    ),
+    (
+        "detector: tiny\nevaluation:\n  baselines: [stump, ligthgbm]",
+        ["my.yaml:3: evaluation.baselines.1: 'ligthgbm' is no baseline of tiny; did you mean 'lightgbm'?"],
+    ),
+    (
+        "detector: tiny\nevaluation: {baselines: [ngrams]}",
+        ["my.yaml:2: evaluation.baselines.0: 'ngrams' is"],
+    ),
+    (
+        "detector: tiny\nexport: {ship: logistics}",
+        ["my.yaml:2: export.ship: 'logistics' is nothing that can be shipped; did you mean 'logistic'?"],
+    ),
+    (
+        "detector: tiny\nexport: {ship: stump}",
+        ["my.yaml:2: export.ship: 'stump' is nothing that can be shipped (there are: model, average, "],
+    ),
+    (
+        "detector: tiny\nexport:\n  ship: average\n  weights:\n    model: 1\n    logistik: 1",
+        [
+            "my.yaml:6: export.weights.logistik: 'logistik' is nothing that can be averaged;"
+            " did you mean 'logistic'?"
+        ],
+    ),
+    (
+        "detector: tiny\nvariants: {a: {export.ship: oak}}",
+        ["my.yaml:2: variants.a: export.ship: 'oak' is nothing that can be shipped"],
+    ),
+    (
+        "detector: tiny\nevaluation: {baselines: [oak]}\nexport: {ship: oak}",
+        ["my.yaml:2: evaluation.baselines.0: 'oak' is", "my.yaml:3: export.ship: 'oak' is"],
+    ),
+    (
+        "detector: tiny\nsplit: {test: 2}\nexport:\n  golden: 1",
+        ["my.yaml:2: split.test: 2 is not below 1", "my.yaml:4: export.golden: 1 is below 4"],
+    ),
+    (
+        "detector: tiny\na: 1\nb: 2",
+        ["my.yaml:2: a: there is no such key", "my.yaml:3: b: there is no such key"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "complaints"), COMPLAINTS)
 def test_what_is_wrong_is_said_in_one_line_each(text: str, complaints: list[str], write):
     with pytest.raises(InputError) as caught:
         load_recipe(write(text))
@@ -221,6 +221,28 @@ def test_what_is_wrong_is_said_in_one_line_each(text: str, complaints: list[str]
     assert len(lines) == len(complaints)
     for line, complaint in zip(lines, complaints, strict=True):
         assert line.startswith(complaint)
+
+
+@pytest.mark.parametrize(("text", "complaints"), COMPLAINTS)
+def test_a_mapping_is_held_to_the_same_rules(text: str, complaints: list[str]):
+    with pytest.raises(InputError) as caught:
+        load_recipe(yaml.safe_load(text))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(complaints)
+    for line, complaint in zip(lines, complaints, strict=True):
+        assert line.startswith(re.sub(r"my\.yaml(:\d+)?", "recipe", complaint))
+
+
+def test_a_mapping_is_the_recipe_that_its_file_is(write):
+    text = "detector: tiny\nmodel: {width: 10}\nseeds: [1, 2]\noutput: out\n"
+    mapping = {"detector": "tiny", "model": {"width": 10}, "seeds": (1, 2), "output": Path("out")}
+    kept = copy.deepcopy(mapping)
+    found = load_recipe(mapping, ["compute.threads=2"])
+    assert found.recipe == load_recipe(write(text), ["compute.threads=2"]).recipe
+    assert (found.sources["model.width"], found.sources["compute.threads"]) == ("recipe", "--set")
+    assert mapping == kept
+    with pytest.raises(InputError, match=r"^recipe\.model\.width: complex cannot be written as JSON"):
+        load_recipe({"detector": "tiny", "model": {"width": 1j}})
 
 
 @pytest.mark.parametrize(

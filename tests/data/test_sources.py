@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from data.meters import COLUMNS, PLAIN, SCHEMA, Meter, row, text
 from tocsin.core.errors import InputError
-from tocsin.core.schema import Schema
+from tocsin.core.schema import Label, Schema
 from tocsin.core.types import Sample
 from tocsin.data.files import open_table
 from tocsin.data.sources import Reading, read, write_quarantine
@@ -464,3 +464,45 @@ def test_a_file_is_streamed(csv_file):
 def test_opening_says_which_file(csv_file):
     with pytest.raises(InputError, match=r"m\.csv: line 1 is not CSV"), open_table(str(csv_file('"a"b\n'))):
         pytest.fail("opened")
+
+
+class Spans(Label):
+    """A label, and the words that say so."""
+
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+def spans_of(row: dict) -> dict:
+    ends = [tuple(map(int, part.split("-"))) for part in (row["truth"] or "").split()]
+    return {"label": None if row["truth"] is None else bool(ends), "spans": tuple(ends)}
+
+
+def test_a_schema_may_bring_a_truth_of_its_own(csv_file):
+    """Its columns go with the rows; label and category are read from them."""
+    layout = replace(PLAIN, truth=spans_of)
+    schema = Schema("meter", Meter, {"plain": layout}, Spans)
+    lines = [row(truth="0-4 7-9"), row(truth="x-2"), row(truth="no"), row(truth="5-6")]
+    found = read([csv_file(text([*lines[:2], lines[3]]))], schema, ANY)
+    assert found.truth["spans"].tolist() == [((0, 4), (7, 9)), ((5, 6),)]
+    assert found.label.tolist() == [1, 1]
+    assert found.category.tolist() == ["", ""]
+    assert [bad.line for bad in found.refused] == [3], "a truth that cannot be read refuses its row"
+    some = found.take(np.array([1]))
+    assert (some.truth["spans"].tolist(), some.label.tolist()) == ([((5, 6),)], [1])
+
+
+def test_a_truth_that_does_not_fit_its_class_refuses_its_row(csv_file):
+    layout = replace(
+        PLAIN, truth=lambda row: {"label": True, "spans": ((1,),)} if row["site"] else {"label": False}
+    )
+    schema = Schema("meter", Meter, {"plain": layout}, Spans)
+    found = read([csv_file(text([row(), row(site="")]))], schema, ANY)
+    assert len(found) == 1
+    assert found.refused[0].reason.startswith("spans.0.1: ")
+
+
+def test_rows_without_labels_have_empty_truth(csv_file):
+    found = read([csv_file(text([row(), row()]))], SCHEMA, Reading(labelled=False))
+    assert np.isnan(found.truth["label"]).all()
+    assert found.label.tolist() == [-1, -1]
+    assert found.truth["category"].tolist() == [None, None]

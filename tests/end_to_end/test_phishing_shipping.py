@@ -49,6 +49,7 @@ def test_what_ships_is_what_is_reported_first(run) -> None:
     assert result.evaluation.primary == ship
     assert models[ship].kind == ("model" if ship == "average" else "baseline")
     assert set(models) >= {ship, "model"}
+    assert ("lightgbm, augmented" in models) == (ship in ("lightgbm", "average")), "messages are augmented"
     reads = ship in ("ngrams", "average")
     assert (models[ship].metrics["roc_auc"].value > 0.9) == reads
     assert models["model"].metrics["roc_auc"].value < 0.9

@@ -41,7 +41,7 @@ def write_bom(manifest: Manifest, files: Files) -> bytes:
 
 
 def _model(manifest: Manifest) -> dict[str, Any]:
-    how = manifest.calibration
+    how = manifest.calibrated
     sources = [str(name) for name in manifest.data.get("sources", ())]
     return {
         "type": "machine-learning-model",

@@ -57,7 +57,7 @@ def _front_matter(manifest: Manifest) -> str:
 
 
 def _answer(manifest: Manifest) -> str:
-    how = manifest.calibration
+    how = manifest.calibrated
     line = (
         f"`{manifest.detector}` reads a `{manifest.sample}` and answers `{how.positive}` where the calibrated"
         f" probability is at least {how.threshold:.6g}, else `{how.negative}`."

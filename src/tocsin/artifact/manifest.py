@@ -10,6 +10,7 @@ from tocsin.artifact.refusal import ArtifactError
 from tocsin.core.detector import RuntimeName
 from tocsin.core.durable import json_bytes
 from tocsin.core.encoder import Calibration
+from tocsin.core.errors import InputError
 from tocsin.core.heads import Head
 from tocsin.core.provenance import Origin
 from tocsin.core.types import Frozen
@@ -64,7 +65,9 @@ class Manifest(Frozen):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     heads: tuple[Head, ...] = Field(description="what the outputs are, and how each is compared and read")
-    calibration: Calibration
+    calibration: Calibration | None = Field(
+        None, description="None where it answers with texts, not verdicts"
+    )
     metrics: dict[str, Any] = Field(description="name -> {value, low, high} on the test rows")
     data: dict[str, Any] = Field(description="rows, class balance, sources, refused rows, repairs")
     parity: dict[str, float] = Field(
@@ -80,6 +83,13 @@ class Manifest(Frozen):
         "",
         description="sha256 of the manifest without this field: shows damage without a key; set by `seal`",
     )
+
+    @property
+    def calibrated(self) -> Calibration:
+        """How scores become verdicts; InputError where the model gives none."""
+        if self.calibration is None:
+            raise InputError(f"artifact {self.name!r} gives no verdicts: {self.detector} answers with texts")
+        return self.calibration
 
     def metadata(self) -> dict[str, Any]:
         """Return `model_metadata.json` with the names that the source systems used."""

@@ -68,11 +68,11 @@ def estimate_noise(sides: Sides) -> Noise | None:
             probability[inside] = probe.predict(part.take(inside).columns)
     if np.isnan(probability).any():
         return None
-    return judge_labels(part.label, probability, part.ids)
+    return weigh_labels(part.label, probability, part.ids)
 
 
-def judge_labels(label: np.ndarray, probability: np.ndarray, ids: np.ndarray) -> Noise:
-    """Judge labels [N] of 0 and 1 by probabilities of 1 [N] that were fitted without them."""
+def weigh_labels(label: np.ndarray, probability: np.ndarray, ids: np.ndarray) -> Noise:
+    """Hold labels [N] of 0 and 1 against probabilities of 1 [N] that were fitted without them."""
     auc = measure(judge(label, probability, 0.5))["roc_auc"]
     orders = {
         "negative": np.argsort(probability, kind="stable")[: int((probability < 0.5).sum())],

@@ -26,7 +26,7 @@ LEAST = 10
 """Rows of each class below which nothing is fitted."""
 MOST_ROWS = 20_000
 
-Judge = Callable[[Dataset], float | None]
+Auc = Callable[[Dataset], float | None]
 """ROC-AUC on some rows."""
 
 
@@ -80,13 +80,13 @@ def _tell_columns(sides: Sides) -> Iterator[Finding]:
         )
 
 
-def _majority(sides: Sides) -> tuple[Judge, str]:
+def _majority(sides: Sides) -> tuple[Auc, str]:
     share = float((sides.parts["train"].label == 1).mean())
     accuracy = max(share, 1 - share)
     return lambda _: 0.5, f"always the more frequent label, right {accuracy:.1%} of the time in training"
 
 
-def _single(sides: Sides) -> tuple[Judge | None, str]:
+def _single(sides: Sides) -> tuple[Auc | None, str]:
     best = next((c for c in sides.columns if c.auc is not None), None)
     if best is None:
         return None, "no column can be judged"
@@ -97,7 +97,7 @@ def _single(sides: Sides) -> tuple[Judge | None, str]:
     )
 
 
-def _length(sides: Sides) -> tuple[Judge | None, str]:
+def _length(sides: Sides) -> tuple[Auc | None, str]:
     if not sides.texts:
         return None, "there is no free text"
 
@@ -111,7 +111,7 @@ def _length(sides: Sides) -> tuple[Judge | None, str]:
     )
 
 
-def _metadata(sides: Sides) -> tuple[Judge | None, str]:
+def _metadata(sides: Sides) -> tuple[Auc | None, str]:
     train = _describe_row(sides.parts["train"], sides)
     used = [name for name, values in train.items() if len(set(values.tolist())) > 1]
     if not used:
@@ -133,7 +133,7 @@ def _describe_row(part: Dataset, sides: Sides) -> dict[str, np.ndarray]:
     return found | ({n: part.columns[n] for n in sides.names} if sides.texts else {})
 
 
-def _word(sides: Sides) -> tuple[Judge | None, str]:
+def _word(sides: Sides) -> tuple[Auc | None, str]:
     """Find the word whose presence tells most: the link that is in every positive, the header that is in none."""
     if not sides.texts:
         return None, "there is no free text"
@@ -158,7 +158,7 @@ def _said(part: Dataset, sides: Sides) -> list[set[str]]:
     return [set(WORD.findall(text.casefold())) for text in read_texts(part, sides.texts)]
 
 
-def _words(sides: Sides) -> tuple[Judge | None, str]:
+def _words(sides: Sides) -> tuple[Auc | None, str]:
     texts = [*sides.texts, *sides.names]
     if not texts:
         return None, "there is no text"
@@ -195,7 +195,7 @@ MAJORITY, SINGLE, LENGTH, METADATA, WORD_ALONE, WORDS = (
     "best single word",
     "bag-of-words",
 )
-SHORTCUTS: dict[str, Callable[[Sides], tuple[Judge | None, str]]] = {
+SHORTCUTS: dict[str, Callable[[Sides], tuple[Auc | None, str]]] = {
     MAJORITY: _majority,
     LENGTH: _length,
     METADATA: _metadata,

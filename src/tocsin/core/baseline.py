@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from tocsin.core.encoder import Encoder, TextReader
+from tocsin.core.encoder import Encoder, HasTexts
 from tocsin.core.errors import InputError
 from tocsin.core.types import Arrays, Columns, rows
 
@@ -57,7 +57,7 @@ class Inputs:
     @cached_property
     def texts(self) -> list[str]:
         """Each row as one text; InputError where the samples are no texts."""
-        if not isinstance(self.encoder, TextReader):
+        if not isinstance(self.encoder, HasTexts):
             raise InputError("these samples are no texts")
         return self.encoder.texts(self.columns)
 
@@ -158,7 +158,7 @@ class Baseline(Generic[Model]):
     def unreadable(self, encoder: Encoder, arrays: Arrays) -> str:
         """Say what it reads and does not get, such as `texts, and these samples are none`; empty if it gets all."""
         if self.reads == "texts":
-            return "" if isinstance(encoder, TextReader) else "texts, and these samples are none"
+            return "" if isinstance(encoder, HasTexts) else "texts, and these samples are none"
         missing = self.missing(arrays)
         return f"{', '.join(missing)}, and the arrays of these samples hold none" if missing else ""
 

@@ -58,7 +58,7 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
-class TextReader(Protocol):
+class HasTexts(Protocol):
     """What an encoder offers beside `Encoder` where its samples are texts."""
 
     def texts(self, columns: Columns) -> list[str]:

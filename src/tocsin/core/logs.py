@@ -98,6 +98,23 @@ def _name_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> Eve
     return event
 
 
+def hand_over() -> None:
+    """Hand logs to Python's own logging, whose level and place belong to the program that imports tocsin.
+
+    Nothing changes where structlog was configured before, by `configure` or by that program.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                _clean_event,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+
+
 def _clean_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     event.pop("color_message", None)  # uvicorn says it all twice
     for key in {"exception", "stack"} & event.keys():

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from tocsin.core.detector import Detector
-from tocsin.core.durable import json_bytes
+from tocsin.core.durable import json_bytes, jsonable
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.plugins import load_detector
 from tocsin.core.recipe import Recipe
@@ -37,6 +37,8 @@ __all__ = [
 ]
 
 HARDWARE = Path(__file__).parent / "hardware"
+MAPPING = "recipe"
+"""What errors call a recipe that is no file."""
 OVERLAID = ("compute",)
 """Sections that a hardware overlay may set."""
 SHARED = ("detector", "name", "seeds", "hardware", "output", "data", "split", "variants")
@@ -49,30 +51,34 @@ class Resolved:
 
     recipe: Recipe[Any]
     sources: Mapping[str, str]
-    """Dotted key -> `default`, `my.yaml:12`, `hardware cpu (auto)` or `--set`."""
+    """Dotted key -> `default`, `my.yaml:12`, `recipe` (a mapping), `hardware cpu (auto)` or `--set`."""
 
 
-def load_recipe(path: Path, sets: Sequence[str] = (), detect: Callable[[], str] = lambda: "cpu") -> Resolved:
-    """Load a recipe file, which needs only `detector` and the keys that differ from that detector's default.
+def load_recipe(
+    written: Path | Mapping[str, Any], sets: Sequence[str] = (), detect: Callable[[], str] = lambda: "cpu"
+) -> Resolved:
+    """Load a recipe, which needs only `detector` and the keys that differ from that detector's default.
 
-    `sets` are `key=value`, a dotted key and a YAML value; `detect` names the overlay of `hardware: auto`.
-    InputError has one line for each key that is wrong and names the file, the line and the nearest key.
+    `written` is a YAML file, or what such a file holds. `sets` are `key=value`, a dotted key and a YAML value;
+    `detect` names the overlay of `hardware: auto`. InputError has one line for each key that is wrong and names
+    the file and the line (or `recipe`, where there is no file) and the nearest key.
     """
-    user, lines = parse_mapping(_read(path), path.name)
-    detector = _find_detector(user, lines, path)
-    layers = _Layers(path.name)
+    name = written.name if isinstance(written, Path) else MAPPING
+    user, origin = _parse(_read(written), name) if isinstance(written, Path) else _plain(written)
+    detector = _find_detector(user, origin, name)
+    layers = _Layers(name)
     default = _add_default(layers, detector)
-    layers.add(user, lambda dotted: f"{path.name}:{lines[dotted]}")
+    layers.add(user, origin)
     settings: Tree = {}
     for text in sets:
         settings = merge(settings, _parse_set(text))
     wanted = (default | user | settings).get("hardware", "auto")
-    name, origin = (str(detect()), "(auto)") if wanted == "auto" else (str(wanted), "")
-    overlay, place = _read_overlay(name, origin)
+    overlay_name, how = (str(detect()), "(auto)") if wanted == "auto" else (str(wanted), "")
+    overlay, place = _read_overlay(overlay_name, how)
     layers.add(overlay, place)
     layers.add(settings, lambda _: "--set")
     if wanted == "auto":
-        layers.add({"hardware": name}, place)
+        layers.add({"hardware": overlay_name}, place)
     return _resolve(detector, layers)
 
 
@@ -90,10 +96,10 @@ def annotated(detector: Detector) -> str:
 
 def parse_recipe(text: str, name: str) -> Recipe[Any]:
     """Read back what `dump_recipe` wrote, exactly: nothing is laid under or over it. `name` is for errors."""
-    tree, lines = parse_mapping(text, name)
-    detector = _find_detector(tree, lines, Path(name))
+    tree, origin = _parse(text, name)
+    detector = _find_detector(tree, origin, name)
     layers = _Layers(name)
-    layers.add(tree, lambda dotted: f"{name}:{lines[dotted]}")
+    layers.add(tree, origin)
     return _resolve(detector, layers).recipe
 
 
@@ -167,16 +173,28 @@ def _read(path: Path) -> str:
         raise InputError(f"{path}: cannot be read: {error}") from error
 
 
-def _find_detector(tree: Tree, lines: Mapping[str, int], path: Path) -> Detector:
+def _parse(text: str, name: str) -> tuple[Tree, Origin]:
+    tree, lines = parse_mapping(text, name)
+    return tree, lambda dotted: f"{name}:{lines[dotted]}"
+
+
+def _plain(written: Mapping[str, Any]) -> tuple[Tree, Origin]:
+    """Return a mapping as a file would hold it: paths are text, tuples are lists."""
+    try:
+        tree: Tree = jsonable(written, MAPPING)
+    except TypeError as error:
+        raise InputError(str(error)) from None
+    return tree, lambda _: MAPPING
+
+
+def _find_detector(tree: Tree, origin: Origin, where: str) -> Detector:
     name = tree.get("detector")
     if not isinstance(name, str):
-        raise InputError(
-            f"{path.name}: detector: {'is missing' if name is None else f'{name!r} is not a name'}"
-        )
+        raise InputError(f"{where}: detector: {'is missing' if name is None else f'{name!r} is not a name'}")
     try:
         return load_detector(name)
     except InputError as error:
-        raise InputError(f"{path.name}:{lines['detector']}: {error}") from error
+        raise InputError(f"{origin('detector')}: {error}") from error
 
 
 def _add_default(layers: _Layers, detector: Detector) -> Tree:

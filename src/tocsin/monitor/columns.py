@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from tocsin.core.types import holds_text
+from tocsin.core.types import Frozen, holds_text
 from tocsin.data.texts import is_free_text
 
 CUTS = 20
@@ -52,10 +52,10 @@ Quantiles = tuple[float, ...]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Described(BaseModel):
-    """A part of the profile: it never changes, holds finite numbers, and knows all of its keys."""
+class Described(Frozen):
+    """A part of the profile: its numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class NumberColumn(Described):

@@ -75,7 +75,7 @@ class OnnxService:
 
     def card(self) -> dict[str, Any]:
         """Return the labels and how scores become decisions."""
-        calibration = self.offer.artifact.manifest.calibration
+        calibration = self.offer.artifact.manifest.calibrated
         return {
             "positive": calibration.positive,
             "negative": calibration.negative,

@@ -89,7 +89,7 @@ def short_endpoint(desk: Desk) -> Endpoint:
 
 
 def _shorten(verdict: Verdict, offer: Offer) -> ShortAnswer:
-    is_positive = verdict.label == offer.artifact.manifest.calibration.positive
+    is_positive = verdict.label == offer.artifact.manifest.calibrated.positive
     return ShortAnswer(
         prediction=verdict.label,
         confidence=verdict.probability if is_positive else 1 - verdict.probability,

@@ -65,7 +65,7 @@ class Predictor:
             raise InputError(
                 f"artifact {manifest.name!r} needs the runtime {manifest.runtime!r}, which is not here"
             )
-        sliced_by = manifest.calibration.sliced_by
+        sliced_by = manifest.calibrated.sliced_by
         if sliced_by is not None and sliced_by not in schema.sample.model_fields:
             raise InputError(
                 f"artifact {manifest.name!r} has thresholds by {sliced_by!r}, which no sample has"
@@ -147,7 +147,7 @@ class Predictor:
 
     def decode(self, outputs: Arrays, asked: Asked) -> list[Verdict]:
         """Return a verdict for every row that was asked, without evidence."""
-        calibration = self.artifact.manifest.calibration
+        calibration = self.artifact.manifest.calibrated
         if calibration.sliced_by is None:
             return self.detector.decode(outputs, asked, calibration, self.artifact.digest)
         found: dict[int, Verdict] = {}

@@ -112,7 +112,7 @@ def _check_kind(predictors: tuple[Predictor, Predictor]) -> None:
 
 
 def _judge(predictor: Predictor, rows: Dataset, answers: Answers) -> Judged:
-    return answers.judge(rows.label, predictor.artifact.manifest.calibration.threshold)
+    return answers.judge(rows.label, predictor.artifact.manifest.calibrated.threshold)
 
 
 def _slices(rows: Dataset) -> dict[str, np.ndarray]:

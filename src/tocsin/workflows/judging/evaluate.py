@@ -46,7 +46,7 @@ def evaluate_artifact(source: Source, data: Sequence[str], layout: str) -> Evalu
     dataset = read_rows(predictor, data, layout)
     if not (dataset.label == 1).any() and not (dataset.label == 0).any():
         raise InputError(f"{', '.join(data)}: no labelled row to evaluate on")
-    answers, calibration = ask(predictor, dataset), manifest.calibration
+    answers, calibration = ask(predictor, dataset), manifest.calibrated
     known = frozenset(calibration.categories) or None
     truth = Truth(dataset.label, dataset.label, dataset.slices(), dataset.category, known)
     evaluation = evaluate_binary(

@@ -72,7 +72,7 @@ def replay(source: Source, metric: str, data: Sequence[str]) -> ReplayResult:
         evaluate_binary(
             rows.label,
             answers.probability,
-            artifact.manifest.calibration.threshold,
+            artifact.manifest.calibrated.threshold,
             own=answers.threshold,
             slices=slices_of(Truth(rows.label, rows.label, rows.slices(), rows.category)),
             how=how,

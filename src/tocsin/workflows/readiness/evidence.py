@@ -154,7 +154,7 @@ def _golden_gap(artifact: Artifact, other: Artifact) -> float:
     first, second = (
         probability(
             np.array([line["outputs"][decision_of(a.manifest.heads).name] for line in side]),
-            a.manifest.calibration.temperature,
+            a.manifest.calibrated.temperature,
         )
         for a, side in zip((artifact, other), sides, strict=True)
     )

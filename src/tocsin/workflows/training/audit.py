@@ -1,8 +1,9 @@
 """Audit the rows of a recipe, before any training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tocsin.audit.description import describe_rows
 from tocsin.audit.findings import AuditReport
@@ -16,12 +17,14 @@ from tocsin.workflows.pages.audit_page import write_audit_page
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
 
 
-def audit_recipe(path: Path, sets: Sequence[str], tell: Callable[[str], None]) -> AuditReport:
+def audit_recipe(
+    written: Path | Mapping[str, Any], sets: Sequence[str], tell: Callable[[str], None]
+) -> AuditReport:
     """Read and split the rows, run every check on the first fold, and write what was found.
 
     `audit.json`, `audit.html` and `stats_report.json` go into the recipe's folder.
     """
-    recipe = resolve_recipe(path, sets).recipe
+    recipe = resolve_recipe(written, sets).recipe
     tell(f"reading {', '.join(recipe.data.train)}")
     prepared = prepare(recipe)
     tell("checking values, duplicates, shortcuts, labels and shift")

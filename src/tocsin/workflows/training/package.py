@@ -60,7 +60,7 @@ def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key:
             f"only flagging nothing keeps the false-positive rate at {rate}; nothing was packaged"
         )
     manifest = _manifest(member, prepared, proof)
-    files = _files(member, proof, manifest.calibration)
+    files = _files(member, proof, manifest.calibrated)
     card = write_card(manifest, proof.evaluation.model_dump(mode="json"), _readme(prepared))
     files |= {"card.md": card.encode(), "bom.cdx.json": write_bom(manifest, files)}
     files |= _readiness_files(manifest, files, prepared.schema, compared, is_signed=key is not None)

@@ -1,6 +1,6 @@
 """From a recipe to rows that are read, checked, split and encoded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,9 @@ class Prepared:
         return (self.dataset if self.official is None else self.official).take(fold.test)
 
 
-def resolve_recipe(path: Path, sets: Sequence[str]) -> Resolved:
-    """Load a recipe with its overlays; `hardware: auto` looks at this machine."""
-    return load_recipe(path, sets, detect)
+def resolve_recipe(written: Path | Mapping[str, Any], sets: Sequence[str]) -> Resolved:
+    """Load a recipe, a file or what one holds, with its overlays; `hardware: auto` looks at this machine."""
+    return load_recipe(written, sets, detect)
 
 
 def prepare(recipe: Recipe[Any]) -> Prepared:

@@ -1,7 +1,7 @@
 """Train a recipe: every fold and seed, the model, its variants and the baselines on the same rows, then seal."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,14 @@ class TrainResult:
     runs: tuple[RunResult, ...]
 
 
-def train_recipe(path: Path, sets: Sequence[str], options: TrainOptions, tell: Tell) -> TrainResult:
-    """Train a recipe file; InputError before anything is written when its folder holds another run."""
-    resolved = resolve_recipe(path, sets)
+def train_recipe(
+    written: Path | Mapping[str, Any], sets: Sequence[str], options: TrainOptions, tell: Tell
+) -> TrainResult:
+    """Train a recipe, a file or what one holds.
+
+    InputError before anything is written when its folder holds another run.
+    """
+    resolved = resolve_recipe(written, sets)
     recipe = resolved.recipe
     folder = recipe.output / recipe.name
     _check_folder(folder, recipe, options)

@@ -32,11 +32,11 @@ def predict_rows(
     schema = load_detector(manifest.detector).schemas[manifest.sample]
     dataset = read(data, schema, Reading(layout=layout, labelled=False))
     verdicts = predictor.predict_columns(dataset.columns, explain=explain)
-    positive = _write(_records(dataset, verdicts), output, manifest.calibration.positive)
+    positive = _write(_records(dataset, verdicts), output, manifest.calibrated.positive)
     return {
         "rows": len(dataset),
         "positive": positive,
-        "label": manifest.calibration.positive,
+        "label": manifest.calibrated.positive,
         "refused": len(dataset.refused),
         "refused_rows": [f"{bad.file}:{bad.line}: {bad.reason}" for bad in dataset.refused],
         "artifact": predictor.artifact.digest,

@@ -96,5 +96,5 @@ class Scan:
 
     def is_positive(self, scanned: Scanned) -> bool:
         """Tell whether a target is an alarm."""
-        label = self.predictor.artifact.manifest.calibration.positive
+        label = self.predictor.artifact.manifest.calibrated.positive
         return scanned.verdict is not None and scanned.verdict.label == label

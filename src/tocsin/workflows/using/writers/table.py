@@ -31,7 +31,7 @@ class Table(Writer):
 
     def end(self) -> Iterable[Piece]:
         """Return the counts."""
-        scan, label = self.scan, self.scan.predictor.artifact.manifest.calibration.positive
+        scan, label = self.scan, self.scan.predictor.artifact.manifest.calibrated.positive
         read = scan.targets - scan.refused
         return (("note", f"{read:,} scanned, {scan.positive:,} {label}, {scan.refused:,} refused"),)
 
