@@ -17,7 +17,7 @@ from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, RECIPE, WEIGHTS, Man
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
 from tocsin.audit.patterns import name_private
-from tocsin.core.axes import each_row
+from tocsin.core.axes import cut, each_row
 from tocsin.core.durable import json_bytes
 from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.errors import CheckFailed
@@ -70,7 +70,7 @@ def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key:
 def check_skew(member: Member, prepared: Prepared, columns: Columns) -> int:
     """Send rows through the serving path (JSON body, sample, reloaded encoder) and hold the features equal to the byte.
 
-    Returns how many rows were compared: at most 10,000, evenly drawn.
+    Rows are compared without the padding that none of them needs. Returns how many were: at most 10,000, evenly drawn.
     """
     total = len(next(iter(columns.values())))
     index = np.unique(np.linspace(0, total - 1, min(SKEW_ROWS, total)).astype(int))
@@ -78,8 +78,10 @@ def check_skew(member: Member, prepared: Prepared, columns: Columns) -> int:
     body = json.dumps([untabulate(columns, i) for i in index]).encode()
     samples = TypeAdapter(list[sample]).validate_json(body)  # type: ignore[valid-type]
     encoder = prepared.detector.load_encoder(member.parts.encoder.save())
-    served = encoder.encode(tabulate(samples, sample))
-    trained = take(member.parts.test.arrays, index)
+    served, trained = (
+        cut(arrays, encoder.axes)
+        for arrays in (encoder.encode(tabulate(samples, sample)), take(member.parts.test.arrays, index))
+    )
     for name, values in trained.items():
         if values.tobytes() != served[name].tobytes() or values.dtype != served[name].dtype:
             raise CheckFailed(
