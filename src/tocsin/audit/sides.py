@@ -18,7 +18,7 @@ from tocsin.data.clusters import connect, near_duplicates
 from tocsin.data.dataset import Dataset
 from tocsin.data.fingerprint import row_keys, text_keys
 from tocsin.data.splits import Fold
-from tocsin.data.texts import find_texts, join_texts
+from tocsin.data.texts import find_texts, join_texts, text_columns
 
 EXAMPLES = 5
 Found = TypeVar("Found")
@@ -104,8 +104,7 @@ class Sides:
     @property
     def names(self) -> list[str]:
         """Text columns that hold names and codes, not free text."""
-        columns = self.dataset.columns
-        return [n for n, values in columns.items() if values.dtype == object and n not in self.texts]
+        return [name for name in text_columns(self.dataset.columns) if name not in self.texts]
 
     def everything(self) -> Iterator[Dataset]:
         """Yield the dataset, and the official test where there is one."""

@@ -13,7 +13,7 @@ from scipy.stats import norm, rankdata
 
 from tocsin.audit.readiness.facts import Facts
 from tocsin.core.heads import decision_of
-from tocsin.core.types import Columns, rows, tabulate, take
+from tocsin.core.types import Columns, column, rows, tabulate, take
 from tocsin.data.dataset import Dataset
 from tocsin.metrics.significance import LEVEL, holm
 from tocsin.serve.predictor import Predictor
@@ -74,8 +74,7 @@ def _unusual_shift(predictor: Predictor, columns: Columns, name: str) -> float:
         return 0.0
     drawn = unusual[np.unique(np.linspace(0, len(unusual) - 1, min(UNUSUAL, len(unusual))).astype(int))]
     unlike = take(columns, drawn)
-    replaced = np.empty_like(unlike[name])
-    replaced[:] = usual
+    replaced = column([usual] * len(drawn), numeric=values.dtype != object)
     base, moved = (_logit(predictor, c) for c in (unlike, {**unlike, name: replaced}))
     return float(np.abs(moved - base).max())
 

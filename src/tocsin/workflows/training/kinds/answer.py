@@ -28,9 +28,10 @@ from tocsin.core.language import GOLDEN_LIMITS, LanguageModel
 from tocsin.core.plugins import resolve
 from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import dump_recipe
-from tocsin.core.types import Columns, Files, holds_text, untabulate
+from tocsin.core.types import Columns, Files, untabulate
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
+from tocsin.data.texts import text_columns
 from tocsin.metrics.answers import EXACT, F1, Answered, AnswerReport, judge_answers
 from tocsin.metrics.bootstrap import Resampling
 from tocsin.serve.answer import write
@@ -154,7 +155,7 @@ def nearest(train: Columns, test: Columns) -> np.ndarray:
     """Return for each test row, int64, the training row whose texts are most alike."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    names = [name for name, values in train.items() if holds_text(values)]
+    names = text_columns(train)
     said = [
         ["\n".join(filter(None, row)) for row in zip(*(side[name] for name in names), strict=True)]
         for side in (train, test)
