@@ -18,7 +18,10 @@ from tocsin.artifact.open import open_artifact
 from tocsin.core.axes import cut, each_row, join
 from tocsin.core.heads import axes_of
 from tocsin.core.types import Arrays, Evidence, tabulate
+from tocsin.data.sources import read
 from tocsin.serve.predictor import Predictor
+from tocsin.workflows.readiness.importance import measure_importance
+from tocsin.workflows.readiness.measurements import measure_extremes, measure_replay
 
 LEAK = Graph(nodes=(2, 1, 0), edges=((0, 1, 0), (1, 2, 0)), lines=(3, 7, 9))
 
@@ -144,6 +147,20 @@ def test_where_a_clean_graph_has_no_path_its_parts_are_hidden(
     (verdict,) = predictor.predict([clean], explain=3)
     assert 0 < len(verdict.evidence) <= 3
     assert {piece.kind for piece in verdict.evidence} == {"passage"}
+
+
+def test_readiness_measures_it(predictor: Predictor, tmp_path: Path) -> None:
+    """Nodes are moved to graphs that have room for them only; lines say where, so they move no answer."""
+    data = read([make(tmp_path, 2, 300)], predictor.schema)
+    replay, extremes = measure_replay(predictor), measure_extremes(predictor)
+    assert replay["largest_difference"] < 1e-5
+    assert replay["reloads_equal"]
+    assert extremes["answered"] > 0
+    assert not extremes["broken"]
+    importance = measure_importance(predictor, data, 0)
+    loss = {feature["name"]: feature["loss"] for feature in importance["features"]}
+    assert loss["edges"] > 0.05
+    assert importance["dead"] == ["lines"]
 
 
 def test_predict_verify_and_scan(artifact: Path, site: Path, lines: list[dict], tmp_path: Path) -> None:

@@ -51,7 +51,11 @@ class Place(BaseModel):
 
 
 class Evidence(BaseModel):
-    """One reason for a verdict. `weight` is the fall of the logit when this part is hidden from the model."""
+    """One reason for a verdict.
+
+    `weight` is the fall of the logit when this part is hidden from the model, or the logit of the part itself where the
+    decoder found it, such as a span.
+    """
 
     model_config = ConfigDict(frozen=True)
 

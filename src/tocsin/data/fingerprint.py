@@ -75,6 +75,6 @@ def content_fingerprint(dataset: Dataset) -> str:
 
 
 def _other_truth(dataset: Dataset) -> bytes:
-    """Return the keys of what the truth says beside label and category, such as spans; nothing where it says no more."""
+    """Return the keys of what the truth says beside label and category, such as spans; b"" where it says no more."""
     others = {n: values for n, values in dataset.truth.items() if n not in ("label", "category")}
     return row_keys(others).astype("<u8").tobytes() if others else b""

@@ -92,7 +92,8 @@ class ArrayBatches:
             return batch
         inputs, targets = ({k: v.numpy() for k, v in side.items()} for side in (batch.inputs, batch.targets))
         found = cut(inputs, self.axes), cut(targets, self.target_axes, inputs)
-        return Batch(*({k: torch.from_numpy(v) for k, v in side.items()} for side in found), batch.terms_B)
+        cut_inputs, cut_targets = ({k: torch.from_numpy(v) for k, v in side.items()} for side in found)
+        return Batch(cut_inputs, cut_targets, batch.terms_B)
 
     def _order_of(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:
