@@ -17,10 +17,6 @@ from tocsin.artifact.keys import load_private_key
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, RECIPE, WEIGHTS, Manifest, Provenance, TensorSpec
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
-<<<<<<< HEAD
-=======
-from tocsin.audit.patterns import name_private
->>>>>>> toys
 from tocsin.core.axes import cut, each_row
 from tocsin.core.detector import Detector
 from tocsin.core.durable import json_bytes
