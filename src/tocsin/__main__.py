@@ -2,4 +2,5 @@
 
 from tocsin.cli import main
 
-main()
+if __name__ == "__main__":  # processes that are started by function import this file too
+    main()

@@ -5,6 +5,8 @@ import yaml
 
 from artifact.examples import manifest
 from tocsin.artifact.card import write_card
+from tocsin.artifact.card_decision import tell_decision
+from tocsin.artifact.manifest import Manifest
 from tocsin.core.encoder import Calibration
 
 README = """# Intrusion
@@ -19,6 +21,11 @@ What it is for.
 
 Only NetFlow.
 """
+
+
+def card_of(sealed: Manifest, facts: dict[str, Any], readme: str) -> str:
+    """The card of a model that gives verdicts."""
+    return write_card(sealed, tell_decision(sealed, facts), readme)
 
 
 def estimate(
@@ -65,17 +72,17 @@ def section(card: str, title: str) -> str:
 
 
 def test_the_front_matter_is_hugging_faces():
-    head = front_matter(write_card(manifest(), evaluation(), README))
+    head = front_matter(card_of(manifest(), evaluation(), README))
     assert head["metrics"] == ["roc_auc", "f1"], "what is not defined is left out"
     (result,) = head["model-index"][0]["results"]
     assert {"type": "roc_auc", "name": "roc_auc", "value": 0.98} in result["metrics"]
     assert result["dataset"]["name"] == "flows.csv"
     assert head["license"] == "unknown"
-    assert front_matter(write_card(manifest(data={"licence": "cc-by-4.0"}), {}, ""))["license"] == "cc-by-4.0"
+    assert front_matter(card_of(manifest(data={"licence": "cc-by-4.0"}), {}, ""))["license"] == "cc-by-4.0"
 
 
 def test_every_number_stands_with_its_interval():
-    card = write_card(manifest(), evaluation(), README)
+    card = card_of(manifest(), evaluation(), README)
     metrics = section(card, "Metrics").splitlines()
     assert "| roc_auc | 0.98 | 0.97 to 0.99 |" in metrics
     assert "| ece | - | - |" in metrics
@@ -86,11 +93,11 @@ def test_every_number_stands_with_its_interval():
 
 
 def test_the_answer_is_explained():
-    text = section(write_card(manifest(), {}, ""), "Answer")
+    text = section(card_of(manifest(), {}, ""), "Answer")
     assert "`attack` where the calibrated probability is at least 0.75, else `normal`" in text
     assert "dos, probe" in text
     assert "From 0.25 up to the threshold a person decides" in text
-    plain = section(write_card(manifest(calibration=Calibration("yes", "no")), {}, ""), "Answer")
+    plain = section(card_of(manifest(calibration=Calibration("yes", "no")), {}, ""), "Answer")
     assert "person" not in plain
     assert "one of" not in plain
 
@@ -98,26 +105,26 @@ def test_the_answer_is_explained():
 @pytest.mark.parametrize("verdict", ["no evidence", "worse"])
 def test_a_model_that_is_no_better_says_so(verdict: str):
     sentence = "it is not shown to be better than `lightgbm`"
-    assert sentence in section(write_card(manifest(), evaluation(verdict), README), "Limits")
-    assert sentence not in section(write_card(manifest(), evaluation("better"), README), "Limits")
+    assert sentence in section(card_of(manifest(), evaluation(verdict), README), "Limits")
+    assert sentence not in section(card_of(manifest(), evaluation("better"), README), "Limits")
 
 
 def test_limits_follow_from_the_facts():
-    limits = section(write_card(manifest(), evaluation(upper_bound=0.02), README), "Limits")
+    limits = section(card_of(manifest(), evaluation(upper_bound=0.02), README), "Limits")
     assert "may be as high as 0.02" in limits
     assert "category = worms: too few rows (4)" in limits
     assert "category = dos" not in limits
     assert "3 rows were refused" in limits
     assert "in no commit" not in limits
     dirty = manifest().provenance.model_copy(update={"git_dirty": True})
-    limits = section(write_card(manifest(provenance=dirty, data={}), evaluation(), README), "Limits")
+    limits = section(card_of(manifest(provenance=dirty, data={}), evaluation(), README), "Limits")
     assert "in no commit" in limits
     assert "refused" not in limits
     assert "as high as" not in limits
 
 
 def test_the_readme_keeps_its_order_below_one_title():
-    card = write_card(manifest(), evaluation(), README)
+    card = card_of(manifest(), evaluation(), README)
     assert [line for line in card.splitlines() if line.startswith("# ")] == [
         "# example",
         "# a comment, not a heading",
@@ -127,15 +134,15 @@ def test_the_readme_keeps_its_order_below_one_title():
 
 
 def test_without_an_evaluation_what_is_known_remains():
-    card = write_card(manifest(), {}, README)
+    card = card_of(manifest(), {}, README)
     assert "Operating point" not in card
     assert "roc_auc" in section(card, "Metrics")
 
 
 def test_a_table_holds_hostile_names():
-    card = write_card(manifest(data={"sources": ["a|b\nc.csv"]}), {}, "")
+    card = card_of(manifest(data={"sources": ["a|b\nc.csv"]}), {}, "")
     assert "| sources | a\\|b c.csv |" in card
 
 
 def test_equal_input_gives_an_equal_card():
-    assert write_card(manifest(), evaluation(), README) == write_card(manifest(), evaluation(), README)
+    assert card_of(manifest(), evaluation(), README) == card_of(manifest(), evaluation(), README)

@@ -16,6 +16,7 @@ from tocsin.core.duration import Duration
 from tocsin.core.errors import Interrupted, TocsinError
 from tocsin.core.recipe import ComputeSection, OptimSection
 from tocsin.engine.arrays import ArrayBatches
+from tocsin.engine.crew import Crew, find_place, joined
 from tocsin.engine.events import Event, StepDone
 from tocsin.engine.hardware import make_fabric
 from tocsin.engine.loop import FitOptions, FitResult, fit
@@ -99,25 +100,26 @@ def run_rank(folder: str, port: int, rank: int, world: int, change: str) -> None
     from tocsin.engine.checkpoint import write_weights
 
     torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(world),
-        "GLOO_SOCKET_IFNAME": "lo",
-    }
-    fabric = make_fabric(ComputeSection(device="cpu", devices=world, precision="32", threads=1))
-    task = Classify(dropout=0.0, largest=3 if change == "memory" and rank == 1 else None)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
     if change == "uncounted":
         step._sum_over_devices = lambda fabric, value: value
+    place = find_place()
+    assert place is not None
+    with joined(place) as crew:
+        result = fit_beside(crew, Path(folder), change)
+    write_weights(Path(folder, f"rank{rank}.safetensors"), result.best)
+    Path(folder, f"rank{rank}.txt").write_text(f"{result.steps} {result.stopped}")
+
+
+def fit_beside(crew: Crew, folder: Path, change: str) -> FitResult:
+    fabric = make_fabric(ComputeSection(device="cpu", devices=crew.size, precision="32", threads=1), crew)
+    task = Classify(dropout=0.0, largest=3 if change == "memory" and crew.rank == 1 else None)
     stops = [lambda event: "enough" if isinstance(event, StepDone) and event.step == 9 else None]
     options = FitOptions(seed=1, micro_batch=5, observers=stops if change == "stopped" else ())
     resumed = FitOptions(seed=1, micro_batch=5, resume=True)
-    result = fit(
-        fabric, make_masked_stage(task), Path(folder, "fit"), resumed if change == "resume" else options
-    )
-    write_weights(Path(folder, f"rank{rank}.safetensors"), result.best)
-    Path(folder, f"rank{rank}.txt").write_text(f"{result.steps} {result.stopped}")
+    return fit(fabric, make_masked_stage(task), folder / "fit", resumed if change == "resume" else options)
 
 
 def make_masked_stage(task: Classify) -> Stage:

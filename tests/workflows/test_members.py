@@ -49,7 +49,7 @@ def parts(exported: bytes) -> Parts:
         return Part({}, arrays, truths(label))
 
     encoder: Any = SimpleNamespace(axes={})
-    return Parts(encoder, (), part(1), part(2), part(3), None)
+    return Parts(encoder, (), part(1), part(2))
 
 
 def job(allowed: float, folder: Path) -> Job:
@@ -85,5 +85,5 @@ def test_the_loss_is_that_of_scikit_learn(exported: bytes, parts: Parts, tmp_pat
     from sklearn.metrics import f1_score
 
     model, cost = quantise(exported, (LOGIT,), parts, job(0.05, tmp_path), lambda _: None)
-    guess = score(open_session(model), parts.valid.arrays)["logit"] >= 0
+    guess = score(open_session(model), parts.valid.arrays, {})["logit"] >= 0
     assert cost.f1_loss == pytest.approx(1 - f1_score(parts.valid.label, guess))

@@ -224,7 +224,7 @@ def test_a_maildir_and_a_folder_are_read(tmp_path: Path) -> None:
     for part in ("new", "cur", "tmp"):
         (tmp_path / part).mkdir()
         (tmp_path / part / f"1.{part}:2,S").write_bytes(HAM)
-    assert [Path(str(t.place)).name for t in read_mail(tmp_path)] == ["1.cur:2,S", "1.new:2,S"]
+    assert [Path(t.place.where).name for t in read_mail(tmp_path)] == ["1.cur:2,S", "1.new:2,S"]
     (tmp_path / "x.eml").write_bytes(b"From a@b Mon Jan  1 10:00:00 2024\n" + HAM)
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -234,9 +234,9 @@ def test_a_maildir_and_a_folder_are_read(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_does_not_hide_the_others(mails: Path) -> None:
     found = read_mail(mails)
-    assert Path(str(next(found).place)).name == "doubt.eml"
+    assert Path(next(found).place.where).name == "doubt.eml"
     (mails / "ham.eml").unlink()
-    assert Path(str(next(found).place)).name == "phish.eml"
+    assert Path(next(found).place.where).name == "phish.eml"
     with pytest.raises(InputError, match=r"ham\.eml: cannot be read: No such file"):
         next(found)
 

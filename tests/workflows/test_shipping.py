@@ -19,14 +19,15 @@ from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.monitor.heads import Answers
 from tocsin.monitor.profile import PROFILE, Observed, parse_profile, profile
 from tocsin.serve.predictor import Predictor
+from tocsin.workflows.training.kinds.decision import judge_members
 from tocsin.workflows.training.ladder import check_ladder, fit_ladder
 from tocsin.workflows.training.members import Job, Member, encode_parts, fit_member
-from tocsin.workflows.training.package import Proof, package
+from tocsin.workflows.training.package import Shown, package
 from tocsin.workflows.training.prepare import Prepared, prepare, resolve_recipe
 from tocsin.workflows.training.provenance import make_provenance
 from tocsin.workflows.training.shipping import Ladder, choose_shipped
 from tocsin.workflows.training.trackers import Tracking
-from tocsin.workflows.training.train import judge_members
+from tocsin.workflows.training.trials import Fitted
 from workflows.reference_run import RECIPE
 
 BASELINES = "majority, stump, logistic, lightgbm"
@@ -79,13 +80,14 @@ def shipped(run: Run, request: pytest.FixtureRequest) -> Member:
 @pytest.fixture(scope="module")
 def evaluation(run: Run, shipped: Member) -> EvaluationReport:
     members = {"model": run.network, shipped.job.name: shipped}
-    return judge_members(run.prepared, run.prepared.folds[0], members, shipped.job, run.ladder)
+    fitted = Fitted(run.prepared, run.prepared.folds[0], shipped.job, {})
+    return judge_members(fitted, members, shipped.job, run.ladder)
 
 
 @pytest.fixture(scope="module")
 def predictor(run: Run, shipped: Member, evaluation: EvaluationReport, tmp_path_factory) -> Predictor:
     fold = run.prepared.folds[0]
-    proof = Proof(evaluation, {}, make_provenance(fold, shipped.job), run.prepared.test(fold))
+    proof = Shown(evaluation, {}, make_provenance(fold, shipped.job), run.prepared.test(fold))
     folder = tmp_path_factory.mktemp("sealed") / "artifact"
     package(shipped, run.prepared, proof, folder, None)
     return Predictor.load(open_artifact(folder))

@@ -41,7 +41,7 @@ WRITER = Report
 
 def counting(positive: int = 0, targets: int = 0, refused: int = 0) -> Any:
     """A scan that has counted, with a detector whose positives are called `phishing`."""
-    manifest = SimpleNamespace(calibration=SimpleNamespace(positive="phishing"))
+    manifest = SimpleNamespace(calibrated=SimpleNamespace(positive="phishing"))
     artifact = SimpleNamespace(digest="d" * 64, manifest=manifest)
     predictor = SimpleNamespace(artifact=artifact, detector=SimpleNamespace(name="phishing"))
     is_positive = lambda s: s.verdict is not None and s.verdict.label == "phishing"  # noqa: E731

@@ -41,7 +41,6 @@ def write_bom(manifest: Manifest, files: Files) -> bytes:
 
 
 def _model(manifest: Manifest) -> dict[str, Any]:
-    how = manifest.calibrated
     sources = [str(name) for name in manifest.data.get("sources", ())]
     return {
         "type": "machine-learning-model",
@@ -51,7 +50,7 @@ def _model(manifest: Manifest) -> dict[str, Any]:
         "description": f"tocsin detector {manifest.detector}, runtime {manifest.runtime}",
         "modelCard": {
             "modelParameters": {
-                "task": f"{manifest.detector}: {how.positive} or {how.negative}",
+                "task": f"{manifest.detector}: {manifest.task}",
                 "datasets": [{"type": "dataset", "name": name} for name in sources],
                 "inputs": [{"format": f"{spec.name}: {spec.dtype}"} for spec in manifest.inputs],
                 "outputs": [{"format": f"{spec.name}: {spec.dtype}"} for spec in manifest.outputs],

@@ -91,6 +91,12 @@ class Manifest(Frozen):
             raise InputError(f"artifact {self.name!r} gives no verdicts: {self.detector} answers with texts")
         return self.calibration
 
+    @property
+    def task(self) -> str:
+        """What it answers, in a few words."""
+        how = self.calibration
+        return "a text" if how is None else f"{how.positive} or {how.negative}"
+
     def metadata(self) -> dict[str, Any]:
         """Return `model_metadata.json` with the names that the source systems used."""
         return {

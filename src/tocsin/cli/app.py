@@ -15,7 +15,7 @@ from tocsin.cli.proof import proof
 from tocsin.cli.rows import rows
 from tocsin.cli.serving import serving
 from tocsin.cli.training import training
-from tocsin.core.errors import InputError, TocsinError
+from tocsin.core.errors import InputError, TocsinError, Told
 from tocsin.core.plugins import verb_modules
 
 EXTRAS = {
@@ -76,6 +76,8 @@ def main() -> None:
     """Run the program; a TocsinError becomes one line on stderr and its exit code."""
     try:
         app()
+    except Told as error:
+        sys.exit(error.exit_code)
     except TocsinError as error:
         say(f"tocsin: {error}")
         sys.exit(error.exit_code)

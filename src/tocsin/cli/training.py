@@ -82,23 +82,29 @@ def train(
     json: Json = False,
 ) -> None:
     """Split, fit every stage, prove on the test rows beside the baselines, and seal the artifact."""
-    from tocsin.metrics.comparison import conclude
-    from tocsin.metrics.recommendation import recommend_simpler
-    from tocsin.workflows.training.summary import COLUMNS, fold_rows, model_rows
+    from tocsin.engine.crew import leads
+    from tocsin.workflows.training.summary import fold_rows, model_rows
     from tocsin.workflows.training.train import TrainOptions, train_recipe
 
     chosen = [*(sets or []), *([f"seeds=[{seeds}]"] if seeds else [])]
     result = train_recipe(recipe, chosen, TrainOptions(resume, force, variants, key), tell=say)
+    if not leads():
+        return
     if json:
         emit_json(result)
         return
+    proof = result.proof
+    shown = list(proof.columns.values())
     for run in result.runs:
-        emit_table(f"{run.fold}, seed {run.seed}", ["model", *COLUMNS], model_rows(run.evaluation))
-        for sentence in (*conclude(run.evaluation), *recommend_simpler(run.evaluation)):
+        rows = model_rows(run.evaluation, shown)
+        emit_table(f"{run.fold}, seed {run.seed}", ["model", *proof.columns], rows)
+        for sentence in proof.sentences(run.evaluation):
             emit_line(sentence)
         emit_line(f"report:   {run.report}\nartifact: {run.artifact}\n")
     if len(result.runs) > 1:
         runs = [(run.fold, run.seed, run.evaluation) for run in result.runs]
         emit_table(
-            "All runs: the model and the best other one", ["fold", "seed", "model", *COLUMNS], fold_rows(runs)
+            "All runs: the model and the best other one",
+            ["fold", "seed", "model", *proof.columns],
+            fold_rows(runs, shown),
         )

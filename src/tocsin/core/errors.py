@@ -4,14 +4,14 @@
 |---|---|
 | 0 | done |
 | 1 | a check failed: the work was done and the answer is no |
-| 2 | bad input: a file, row, key or value, and nothing was written; or a file that cannot be read or written |
+| 2 | bad input: a file, row, key or value; what is refused before the first fit leaves no file behind |
 | 3 | training collapsed; `collapse_report.json` says why |
 | 4 | stopped by a signal after a checkpoint; run again with `--resume` |
+| 5 | a process of several was lost: killed, or out of memory; run again with `--resume` |
 | 10 | `tocsin scan` found something: at least one target is positive, even if others could not be read |
 """
 
 from difflib import get_close_matches
-from typing import ClassVar
 
 FOUND = 10
 """Exit code of a scan that found something: not an error, so no exception has it."""
@@ -20,7 +20,7 @@ FOUND = 10
 class TocsinError(Exception):
     """An error with a one-line message for the user; anything else that escapes is a bug."""
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
 
 class InputError(TocsinError):
@@ -43,6 +43,20 @@ class Interrupted(TocsinError):
     """A signal stopped a run after its checkpoint was written."""
 
     exit_code = 4
+
+
+class ProcessLost(TocsinError):
+    """A process of several that train together is gone."""
+
+    exit_code = 5
+
+
+class Told(TocsinError):
+    """The leading process failed and has said why: this one only ends with the same code."""
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = code
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

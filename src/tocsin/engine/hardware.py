@@ -8,11 +8,13 @@ from typing import Any, Literal
 import structlog
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from tocsin.core.errors import InputError
 from tocsin.core.recipe import ComputeSection
+from tocsin.engine.crew import ALONE, Crew
 
 log = structlog.get_logger(__name__)
 
@@ -64,38 +66,50 @@ def device_name() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def make_fabric(compute: ComputeSection) -> Fabric:
-    """Return a Fabric for the `compute` section, and log where each setting comes from.
+def make_fabric(compute: ComputeSection, crew: Crew = ALONE) -> Fabric:
+    """Return a Fabric for the `compute` section over the processes of a crew; log where each setting comes from.
 
-    Several devices are launched here; under torchrun or SLURM it joins the processes that were started there.
-    InputError for a device that is not there.
+    InputError for a device that is not there, and where the crew is not as large as `devices` says.
     """
+    crew.check(compute.devices)
     device, why_device = _choose_device(compute)
     precision, why_precision = choose_precision(compute.precision, device)
     _set_determinism(compute.deterministic)
-    if compute.threads is not None:
-        torch.set_num_threads(compute.threads)
+    why_threads = _set_threads(compute, crew)
     log.info(
         "compute",
         device=device,
         device_source=why_device,
         name=device_name(),
+        processes=crew.size,
         precision=precision,
         precision_source=why_precision,
         threads=torch.get_num_threads(),
-        threads_source="the library" if compute.threads is None else "compute.threads",
+        threads_source=why_threads,
         deterministic=compute.deterministic,
     )
+    environment = [TorchElasticEnvironment()] if crew.size > 1 else []
     fabric = Fabric(
         accelerator=device,
         devices=compute.devices,
-        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", os.environ.get("SLURM_NNODES", "1"))),
-        strategy=DDPStrategy() if compute.devices > 1 else "auto",
-        plugins=[make_precision(precision, device)],
+        num_nodes=crew.size // compute.devices,
+        strategy=DDPStrategy() if crew.size > 1 else "auto",
+        plugins=[make_precision(precision, device), *environment],
     )
-    if compute.devices > 1:
-        fabric.launch()
+    if crew.size > 1:
+        fabric.launch()  # the processes are there: this only tells Fabric which of them this one is
     return fabric
+
+
+def _set_threads(compute: ComputeSection, crew: Crew) -> str:
+    """Set how many threads compute on the CPU; returns why so many."""
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
+        return "compute.threads"
+    if crew.beside == 1 or "OMP_NUM_THREADS" in os.environ:
+        return "the library"
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // crew.beside))
+    return f"the cores over {crew.beside} processes"
 
 
 def make_precision(precision: Literal["32", "bf16", "fp16"], device: str) -> Precision:

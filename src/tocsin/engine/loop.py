@@ -140,7 +140,7 @@ class _Course:
         return self.state.step > 0 and self.state.step % (every.steps(self.epoch_steps) or self.total) == 0
 
     def _begin(self) -> None:
-        found = newest_checkpoint(self.folder / CHECKPOINTS) if self.options.resume else None
+        found = self._newest() if self.options.resume else None
         if found is not None:
             self._restore(found)
             self.saved = self.state.step
@@ -151,6 +151,12 @@ class _Course:
             if self.section.rollbacks:
                 self._save()
         self.tell(Started(self.stage.name, self.state.step, self.total, self.epoch_steps))
+
+    def _newest(self, before: int | None = None) -> dict[str, Any] | None:
+        """Return the newest checkpoint that the leader finds: it alone reads."""
+        is_leader = self.fabric.is_global_zero
+        found = newest_checkpoint(self.folder / CHECKPOINTS, before) if is_leader else None
+        return self.fabric.broadcast(found)
 
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         self.state.load_state_dict(checkpoint)
@@ -227,7 +233,7 @@ class _Course:
         state = self.state
         first_bad = self.fabric.broadcast(state.guard.first_bad_step() if self.fabric.is_global_zero else 0)
         allowed = state.rollbacks < self.section.rollbacks
-        good = newest_checkpoint(self.folder / CHECKPOINTS, before=first_bad) if allowed else None
+        good = self._newest(before=first_bad) if allowed else None
         action = "stopped" if good is None else f"rolled back to step {good['step']} at half the rate"
         if self.fabric.is_global_zero:
             about = {"stage": self.stage.name, "step": state.step, "rollbacks": state.rollbacks}
@@ -302,7 +308,7 @@ def _find_peak(state: FitState, folder: Path, options: FitOptions) -> float:
     if section.optim.learning_rate != "find":
         return section.optim.learning_rate
     key = make_key(state.stepper, section, options.seed, options.fingerprint)
-    search = fabric.broadcast(read_cached(cache, key) if cache else None)
+    search = fabric.broadcast(read_cached(cache, key) if cache and fabric.is_global_zero else None)
     log.info("learning-rate finder", cached=search is not None)
     if search is None:
         search = find_rate(state.stepper, state.stage.train)

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ from torch import nn
 from tocsin.artifact.manifest import Int8
 from tocsin.core.durable import write_bytes
 from tocsin.core.encoder import Encoder
+from tocsin.core.errors import InputError
 from tocsin.core.heads import Head, axes_of, decision_of, probability
-from tocsin.core.plugins import resolve
 from tocsin.core.recipe import Recipe
-from tocsin.core.types import Arrays, take
+from tocsin.core.types import Arrays, Files, take
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
-from tocsin.engine.hardware import make_fabric
-from tocsin.engine.loop import FitOptions, fit
-from tocsin.engine.task import Part, Plan, PlanContext, Stage
+from tocsin.engine.crew import ALONE, Crew
+from tocsin.engine.fits import PlanOptions
+from tocsin.engine.orders import FitOrder, make_plan
+from tocsin.engine.task import Part, PlanContext, Report, Stage
+from tocsin.engine.weights import put_weights
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.metrics.classification import judge, measure
 from tocsin.nn.export import export_onnx, parity, quantize, sized
@@ -40,8 +43,17 @@ class Parts:
     categories: tuple[str, ...]
     train: Part
     valid: Part
-    test: Part
-    unlabelled: Part | None
+    unlabelled: Part | None = None
+    cluster: np.ndarray | None = None
+    """[training rows] clusters of near-duplicates and groups."""
+    unseen: Callable[[], Part] | None = None
+    """Encodes the test rows, once."""
+
+    @property
+    def test(self) -> Part:
+        """The test rows; only who proves a run may ask for them."""
+        assert self.unseen is not None, "these rows have no test"
+        return self.unseen()
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,24 @@ class Job:
     fingerprint: str
     """Of the rows and their split."""
     tracking: Tracking
+    crew: Crew = ALONE
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted model that is not exported yet."""
+
+    job: Job
+    parts: Parts
+    stage: Stage
+    """The last one, whose model it is."""
+    heads: tuple[Head, ...]
+    """The outputs of the model."""
+    packaged: nn.Module | Files
+    """What the plan packages: a module, or files such as adapters, which no graph is made of."""
+    report: Report
+    """Of its best evaluation, on the validation rows."""
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -76,8 +106,12 @@ class Member:
     temperature: float
     valid: Arrays
     """Named outputs on the validation rows."""
-    test: Arrays
     seconds: float
+
+    @cached_property
+    def test(self) -> Arrays:
+        """Named outputs on the test rows; only who proves a run may ask for them."""
+        return score_part(self.onnx, self.heads, self.parts.test, self.parts, self.job)
 
     def logit(self, outputs: Arrays) -> np.ndarray:
         """Return the logit of the positive class, [rows]."""
@@ -89,7 +123,7 @@ class Member:
 
 
 def encode_parts(prepared: Prepared, fold: Fold, recipe: Recipe[Any]) -> Parts:
-    """Fit the encoder on the training rows and encode every side."""
+    """Fit the encoder on the training rows and encode every side; the test only when it is asked for."""
     train = prepared.dataset.take(fold.train)
     encoder = prepared.detector.encoder(recipe.model, prepared.schema).fit(train.columns)
     categories = categories_of(train)
@@ -97,14 +131,19 @@ def encode_parts(prepared: Prepared, fold: Fold, recipe: Recipe[Any]) -> Parts:
     def encoded(side: Dataset) -> Part:
         return encode_part(side, encoder, categories)
 
-    unlabelled = None if prepared.unlabelled is None else encoded(prepared.unlabelled)
-    valid = encoded(prepared.dataset.take(fold.valid))
-    return Parts(encoder, categories, encoded(train), valid, encoded(prepared.test(fold)), unlabelled)
+    return Parts(
+        encoder,
+        categories,
+        encoded(train),
+        encoded(prepared.dataset.take(fold.valid)),
+        None if prepared.unlabelled is None else encoded(prepared.unlabelled),
+        None if fold.likeness is None else fold.likeness[fold.train],
+        cache(lambda: encoded(prepared.test(fold))),
+    )
 
 
-def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> Member:
-    """Run the detector's plan, export the last stage's best weights, and score validation and test rows."""
-    start = time.monotonic()
+def order_fit(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> FitOrder:
+    """Return the order to fit the detector's plan; InputError where the detector refuses the recipe or the rows."""
     context = PlanContext(
         job.recipe,
         prepared.schema,
@@ -115,9 +154,45 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
         parts.categories,
         parts.unlabelled,
     )
-    plan: Plan = resolve(prepared.detector.plan)(context)  # type: ignore[operator]
-    model = _fit_stages(plan, job, tell)
-    heads, axes = plan.heads, parts.encoder.axes
+    options = PlanOptions(
+        job.folder,
+        job.seed,
+        job.resume,
+        job.recipe.compute.micro_batch,
+        job.recipe.output / ".learning-rates",
+        job.fingerprint,
+        tell=lambda message: tell(f"{job.name}: {message}"),
+    )
+    return FitOrder(context, make_plan(context), options)
+
+
+def train_member(order: FitOrder, parts: Parts, job: Job) -> Trained:
+    """Fit a plan in every process; nothing here looks at the test rows."""
+    start = time.monotonic()
+    options = replace(order.options, observers=partial(job.tracking.observers, job.name))
+    try:
+        fits = job.crew.together(replace(order, options=options))
+    finally:
+        order.done()
+    last = order.plan.stages[-1]
+    model = last.task.build()
+    put_weights(model, fits[last.name].best, last.adapters_only)
+    heads = order.plan.heads
+    return Trained(job, parts, last, heads, model.eval(), fits[last.name].report, time.monotonic() - start)
+
+
+def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> Member:
+    """Fit the detector's plan and export its model."""
+    return export_member(train_member(order_fit(prepared, parts, job, tell), parts, job), tell)
+
+
+def export_member(trained: Trained, tell: Callable[[str], None]) -> Member:
+    """Export the best weights, hold the exported model to the trained one, and score the validation rows with it."""
+    start = time.monotonic()
+    job, parts, model = trained.job, trained.parts, trained.packaged
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{job.recipe.detector} packages files, and a verdict is given by a module")
+    heads, axes = trained.heads, parts.encoder.axes
     example = take(parts.valid.arrays, np.arange(min(EXAMPLE, len(parts.valid))))
     onnx = export_onnx(model, example, [head.name for head in heads], axes)
     differences = parity(
@@ -131,12 +206,12 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
     if job.recipe.export.int8:
         onnx, int8 = quantise(onnx, heads, parts, job, tell)
     write_bytes(job.folder / "model.onnx", onnx)
-    valid, test = score_parts(onnx, heads, parts, job)
+    valid = score_part(onnx, heads, parts.valid, parts, job)
     temperature = fit_temperature(parts.valid.label, valid[decision_of(heads).name]).temperature
     return Member(
         job,
         parts,
-        plan.stages[-1],
+        trained.stage,
         heads,
         model,
         onnx,
@@ -144,16 +219,14 @@ def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str],
         int8,
         temperature,
         valid,
-        test,
-        time.monotonic() - start,
+        trained.seconds + time.monotonic() - start,
     )
 
 
-def score_parts(onnx: bytes, heads: Sequence[Head], parts: Parts, job: Job) -> tuple[Arrays, Arrays]:
-    """Return the outputs of the exported model on validation and test rows."""
+def score_part(onnx: bytes, heads: Sequence[Head], part: Part, parts: Parts, job: Job) -> Arrays:
+    """Return the outputs of the exported model on the rows of one side."""
     session = open_session(onnx, threads=job.recipe.compute.threads or 0)
-    how = (parts.encoder.axes, axes_of(heads))
-    return score(session, parts.valid.arrays, *how), score(session, parts.test.arrays, *how)
+    return score(session, part.arrays, parts.encoder.axes, axes_of(heads))
 
 
 def quantise(
@@ -176,25 +249,3 @@ def quantise(
         f"{job.recipe.export.int8_loss} is allowed: {'int8' if kept else 'float32'} is kept"
     )
     return small if kept else onnx, Int8(roc_auc_loss=lost["roc_auc"], f1_loss=lost["f1"], kept=kept)
-
-
-def _fit_stages(plan: Plan, job: Job, tell: Callable[[str], None]) -> nn.Module:
-    fabric = make_fabric(job.recipe.compute)
-    warm: dict[str, Any] = {}
-    for stage in plan.stages:
-        folder = job.folder / stage.name
-        tell(f"{job.name}: {stage.name}, {stage.section.length}, {len(stage.train):,} steps an epoch")
-        options = FitOptions(
-            seed=job.seed,
-            warm=warm,
-            resume=job.resume,
-            observers=job.tracking.observers(job.name, stage.name, folder, stage.section.log_every),
-            micro_batch=job.recipe.compute.micro_batch,
-            cache=job.recipe.output / ".learning-rates",
-            fingerprint=job.fingerprint,
-        )
-        result = fit(fabric, stage, folder, options)
-        warm[stage.name] = result.best
-    model = plan.stages[-1].task.build()
-    model.load_state_dict(warm[plan.stages[-1].name])
-    return model.eval()

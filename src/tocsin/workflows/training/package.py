@@ -12,11 +12,13 @@ from safetensors.numpy import save as save_safetensors
 
 from tocsin.artifact.bom import write_bom
 from tocsin.artifact.card import write_card
+from tocsin.artifact.card_decision import tell_decision
 from tocsin.artifact.keys import load_private_key
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, RECIPE, WEIGHTS, Manifest, Provenance, TensorSpec
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
 from tocsin.core.axes import each_row
+from tocsin.core.detector import Detector
 from tocsin.core.durable import json_bytes
 from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.errors import CheckFailed
@@ -41,7 +43,7 @@ PASSED = 50
 
 
 @dataclass(frozen=True)
-class Proof:
+class Shown:
     """What was measured about the member, to be sealed with it."""
 
     evaluation: EvaluationReport
@@ -50,17 +52,18 @@ class Proof:
     test: Dataset
 
 
-def package(member: Member, prepared: Prepared, proof: Proof, folder: Path, key: Path | None) -> Artifact:
+def package(member: Member, prepared: Prepared, shown: Shown, folder: Path, key: Path | None) -> Artifact:
     """Seal a member into `folder`; CheckFailed when serving would see other features than training did."""
-    compared = check_skew(member, prepared, proof.test.columns)
-    if proof.evaluation.models[proof.evaluation.primary].threshold > 1:
+    compared = check_skew(member, prepared, shown.test.columns)
+    if shown.evaluation.models[shown.evaluation.primary].threshold > 1:
         rate = member.job.recipe.evaluation.max_false_positive_rate
         raise CheckFailed(
             f"only flagging nothing keeps the false-positive rate at {rate}; nothing was packaged"
         )
-    manifest = _manifest(member, prepared, proof)
-    files = _files(member, proof, manifest.calibrated)
-    card = write_card(manifest, proof.evaluation.model_dump(mode="json"), _readme(prepared))
+    manifest = _manifest(member, prepared, shown)
+    files = _files(member, shown, manifest.calibrated)
+    told = tell_decision(manifest, shown.evaluation.model_dump(mode="json"))
+    card = write_card(manifest, told, readme_of(prepared.detector))
     files |= {"card.md": card.encode(), "bom.cdx.json": write_bom(manifest, files)}
     files |= _readiness_files(manifest, files, prepared.schema, compared, is_signed=key is not None)
     return seal(folder, manifest, files, load_private_key(key) if key else None)
@@ -101,7 +104,7 @@ def _readiness_files(
     }
 
 
-def _files(member: Member, proof: Proof, calibration: Calibration) -> Files:
+def _files(member: Member, shown: Shown, calibration: Calibration) -> Files:
     state = {} if member.model is None else member.model.state_dict()
     weights = {name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in state.items()}
     own = {
@@ -109,8 +112,8 @@ def _files(member: Member, proof: Proof, calibration: Calibration) -> Files:
         RECIPE: dump_recipe(member.job.recipe).encode(),
         GOLDEN: golden(member, member.job.recipe.export.golden),
         PROFILE: dump_profile(profile(observe(member, calibration))),
-        "evaluation.json": json_bytes(proof.evaluation),
-        "audit.json": json_bytes(proof.audit),
+        "evaluation.json": json_bytes(shown.evaluation),
+        "audit.json": json_bytes(shown.audit),
     }
     own |= {WEIGHTS: save_safetensors(weights)} if weights else {}
     return own | {ENCODER + name: content for name, content in member.parts.encoder.save().items()}
@@ -130,7 +133,7 @@ def golden(member: Member, count: int) -> bytes:
     """
     valid = member.parts.valid
     sides = [np.flatnonzero(valid.label == value) for value in (1, 0)]
-    index = np.concatenate([_choose_rows(valid.columns, side, count // 2) for side in sides if len(side)])
+    index = np.concatenate([choose_rows(valid.columns, side, count // 2) for side in sides if len(side)])
     asked, axes = take(valid.arrays, index), axes_of(member.heads)
     outputs = score(open_session(member.onnx), asked, member.parts.encoder.axes, axes)
     lines = [
@@ -143,7 +146,7 @@ def golden(member: Member, count: int) -> bytes:
     return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
 
 
-def _choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
+def choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
     """Return rows at even distances, each the next of PASSED that says nothing private, or else the first."""
     texts = [values for values in columns.values() if holds_text(values)]
 
@@ -157,8 +160,8 @@ def _choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
     return np.array(list(found), dtype=np.int64)
 
 
-def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
-    primary = proof.evaluation.models[proof.evaluation.primary]
+def _manifest(member: Member, prepared: Prepared, shown: Shown) -> Manifest:
+    primary = shown.evaluation.models[shown.evaluation.primary]
     point = primary.operating_point
     session, kind = open_session(member.onnx), prepared.detector.kind
     assert isinstance(kind, Decision)
@@ -183,10 +186,10 @@ def _manifest(member: Member, prepared: Prepared, proof: Proof) -> Manifest:
             thresholds={s.name: s.threshold for s in point.slices},
         ),
         metrics={name: estimate.model_dump() for name, estimate in primary.metrics.items()},
-        data=_data_facts(prepared),
+        data=count_rows(prepared.dataset),
         parity=dict(member.parity),
         int8=member.int8,
-        provenance=proof.provenance,
+        provenance=shown.provenance,
         files={},
     )
 
@@ -196,21 +199,21 @@ def _spec(node: Any) -> TensorSpec:
     return TensorSpec(name=node.name, dtype=node.type.removeprefix("tensor(").removesuffix(")"), shape=shape)
 
 
-def _data_facts(prepared: Prepared) -> dict[str, Any]:
-    data = prepared.dataset
+def count_rows(data: Dataset) -> dict[str, Any]:
+    """Return what the manifest says about the rows."""
+    positives = {"positives": int((data.label == 1).sum())} if "label" in data.truth else {}
     return {
         "rows": len(data),
-        "positives": int((data.label == 1).sum()),
+        **positives,
         "sources": sorted({str(name) for name in data.source}),
         "refused_rows": len(data.refused),
         "repairs": dict(data.repairs),
     }
 
 
-def _readme(prepared: Prepared) -> str:
-    path = prepared.detector.folder / "README.md"
-    return (
-        path.read_text(encoding="utf-8")
-        if path.exists()
-        else f"# {prepared.detector.name}\n\n{prepared.detector.summary}\n"
-    )
+def readme_of(detector: Detector) -> str:
+    """Return the README of a detector, or a few words in its place."""
+    path = detector.folder / "README.md"
+    if path.exists():
+        return path.read_text(encoding="utf-8")
+    return f"# {detector.name}\n\n{detector.summary}\n"

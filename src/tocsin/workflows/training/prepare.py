@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tocsin.core.recipe import Recipe
 from tocsin.core.recipes import Resolved, load_recipe
 from tocsin.core.schema import Schema
 from tocsin.data.dataset import Dataset
+from tocsin.data.likeness import dependent_rows
 from tocsin.data.sources import read, reading_of
 from tocsin.data.splits import Fold, split
 from tocsin.engine.hardware import detect
@@ -38,10 +39,24 @@ class Prepared:
     folds: tuple[Fold, ...]
     audits: dict[str, AuditReport] = field(default_factory=dict, repr=False)
     """Fingerprint of a fold -> its audit, once it was made."""
+    groups: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, repr=False)
+    """(fingerprint of a fold, side) -> which rows count together, once it is known."""
 
     def test(self, fold: Fold) -> Dataset:
         """Return the test rows of a fold."""
         return (self.dataset if self.official is None else self.official).take(fold.test)
+
+    def group(self, fold: Fold, side: Literal["valid", "test"]) -> np.ndarray:
+        """Return which rows of a side count together, int64 [N]; clustered once, whatever the number of seeds.
+
+        By the rows of the side alone, not by `Fold.likeness`: who has only these rows finds the same groups, and so
+        the same intervals.
+        """
+        key = (fold.fingerprint, side)
+        if key not in self.groups:
+            rows = self.dataset.take(fold.valid) if side == "valid" else self.test(fold)
+            self.groups[key] = dependent_rows(rows, self.recipe.split)
+        return self.groups[key]
 
 
 def resolve_recipe(written: Path | Mapping[str, Any], sets: Sequence[str]) -> Resolved:

@@ -20,7 +20,7 @@ from tocsin.metrics.calibration import fit_temperature
 from tocsin.nn.export import sized
 from tocsin.nn.onnx_graph import LOGIT, Graph, add_logits, build_model
 from tocsin.nn.sessions import open_session, score
-from tocsin.workflows.training.members import Member, score_parts
+from tocsin.workflows.training.members import Member, score_part
 
 Tell = Callable[[str], None]
 Ladder = Mapping[str, Fitted[Any]]
@@ -146,6 +146,6 @@ def _average(members: Sequence[Member], weights: Sequence[float]) -> Member:
 def _rescore(member: Member, onnx: bytes, seconds: float) -> Member:
     """Give a member another exported model, and everything that follows from its answers."""
     write_bytes(member.job.folder / "model.onnx", onnx)
-    valid, test = score_parts(onnx, member.heads, member.parts, member.job)
+    valid = score_part(onnx, member.heads, member.parts.valid, member.parts, member.job)
     temperature = fit_temperature(member.parts.valid.label, valid[LOGIT]).temperature
-    return replace(member, onnx=onnx, valid=valid, test=test, temperature=temperature, seconds=seconds)
+    return replace(member, onnx=onnx, valid=valid, temperature=temperature, seconds=seconds)

@@ -61,13 +61,12 @@ def test_the_graph_answers_as_the_model(seed):
     graph = Graph("grams")
     onnx = build_model(graph, arrays, add_ngrams(graph, model))
     for batch in (arrays, made(64, seed).arrays):
-        (logit,) = open_session(onnx).run(["logit"], {LETTERS: batch[LETTERS]})
+        read = {LETTERS: batch[LETTERS]}
+        (logit,) = open_session(onnx).run(["logit"], read)
         np.testing.assert_allclose(
             expit(logit.astype(np.float64)), model.predict(arrays_only(batch)), atol=1e-6
         )
-        alone = [
-            open_session(onnx).run(["logit"], {LETTERS: batch[LETTERS][i : i + 1]})[0][0] for i in (0, 2)
-        ]
+        alone = [open_session(onnx).run(["logit"], {LETTERS: read[LETTERS][i : i + 1]})[0][0] for i in (0, 2)]
         np.testing.assert_array_equal(alone, logit[[0, 2]])
 
 
