@@ -146,7 +146,8 @@ class _Course:
             self.saved = self.state.step
             log.info("resumed", stage=self.stage.name, step=self.state.step)
         else:
-            self._forget()
+            if self.fabric.is_global_zero:
+                _forget(self.folder)
             self.state.schedule.peak = _find_peak(self.state, self.folder, self.options)
             if self.section.rollbacks:
                 self._save()
@@ -164,13 +165,6 @@ class _Course:
             (self.folder / BEST).unlink(missing_ok=True)
             if self.state.best is not None:
                 write_weights(self.folder / BEST, self.state.best.weights)
-
-    def _forget(self) -> None:
-        """Remove what an earlier fit in the same folder left."""
-        if self.fabric.is_global_zero:
-            forget_checkpoints(self.folder / CHECKPOINTS, after=-1)
-            for name in (BEST, FINAL, COLLAPSE):
-                (self.folder / name).unlink(missing_ok=True)
 
     def _step(self) -> None:
         state = self.state
@@ -300,6 +294,13 @@ class _Course:
 
     def _epoch(self) -> float:
         return self.state.step / self.epoch_steps
+
+
+def _forget(folder: Path) -> None:
+    """Remove what an earlier fit in the same folder left."""
+    forget_checkpoints(folder / CHECKPOINTS, after=-1)
+    for name in (BEST, FINAL, COLLAPSE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _find_peak(state: FitState, folder: Path, options: FitOptions) -> float:
