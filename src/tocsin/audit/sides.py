@@ -6,7 +6,7 @@ Shapes: N rows of a side, M rows of the dataset and the official test together.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, TypeVar
 
 import numpy as np
@@ -119,6 +119,7 @@ Check = Callable[[Sides], Iterator[Finding]]
 def of_labels(check: Check) -> Check:
     """Return a check that runs where the truth of the rows is a label; pairs and answers have none."""
 
+    @wraps(check)
     def run(sides: Sides) -> Iterator[Finding]:
         if "label" in sides.dataset.truth:
             yield from check(sides)
