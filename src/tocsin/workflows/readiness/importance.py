@@ -44,7 +44,7 @@ def measure_importance(predictor: Predictor, data: Dataset | None, seed: int) ->
     base = _logit(predictor, picked.columns)
     found = []
     for name, values in picked.columns.items():
-        logit = _logit(predictor, _put(predictor, picked.columns, name, values[rng.permutation(len(values))]))
+        logit = _logit(predictor, put(predictor, picked.columns, name, values[rng.permutation(len(values))]))
         worth = _worth(name, picked.label, base, logit)
         shift = max(worth["largest_shift"], _unusual_shift(predictor, data.columns, name))
         found.append({**worth, "largest_shift": shift, "varies": _varies(data.columns[name])})
@@ -58,7 +58,7 @@ def _logit(predictor: Predictor, columns: Columns) -> np.ndarray:
     return predictor.outputs(columns)[decision_of(predictor.heads).name]
 
 
-def _put(predictor: Predictor, columns: Columns, name: str, values: np.ndarray) -> Columns:
+def put(predictor: Predictor, columns: Columns, name: str, values: np.ndarray) -> Columns:
     """Return columns with other values in one field; a row that would be no sample with its value keeps its own.
 
     That is so where fields depend on each other, such as the nodes and edges of a graph.
@@ -89,7 +89,7 @@ def _unusual_shift(predictor: Predictor, columns: Columns, name: str) -> float:
     drawn = unusual[np.unique(np.linspace(0, len(unusual) - 1, min(UNUSUAL, len(unusual))).astype(int))]
     unlike = take(columns, drawn)
     replaced = column([usual] * len(drawn), numeric=values.dtype != object)
-    base, moved = (_logit(predictor, c) for c in (unlike, _put(predictor, unlike, name, replaced)))
+    base, moved = (_logit(predictor, c) for c in (unlike, put(predictor, unlike, name, replaced)))
     return float(np.abs(moved - base).max())
 
 
@@ -152,7 +152,7 @@ def _look_for_dead(predictor: Predictor) -> Facts:
     hidden = _hidden(predictor, columns)
     found: list[dict[str, Any]] = []
     for name, values in columns.items():
-        moved = [_logit(predictor, _put(predictor, columns, name, np.roll(values, by))) for by in SHIFTS]
+        moved = [_logit(predictor, put(predictor, columns, name, np.roll(values, by))) for by in SHIFTS]
         largest = max(float(np.abs(np.stack(moved) - base).max()), hidden.get(name, 0.0))
         found.append({"name": name, "largest_shift": largest, "loss": None, "low": None, "high": None})
     still = [str(f["name"]) for f in found if f["largest_shift"] <= STILL]
