@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-ODD = "headless curl script probe wget bot crawler scanner raw libhttp batch unset masscan driver shell tunnel"
+ODD = (
+    "headless curl script probe wget bot crawler scanner raw libhttp batch unset masscan driver shell tunnel"
+)
 PLAIN = "gecko webkit mobile desktop phone tablet safari chrome edge firefox mac linux windows android retail home"
 WORDS, ODD_IN_ATTACKS = 6, 0.63
 """Words of a login that tell, and the share of them that is odd in an attack; in others the rest is."""
