@@ -45,9 +45,9 @@ class LoginEncoder:
         return {"numbers": np.stack(scaled, axis=1).astype(np.float32), "words": words}
 
     def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:
-        """Return all of it, a column each."""
-        names = [*NUMBERS, *(f"word_{bucket}" for bucket in range(BUCKETS))]
-        return np.concatenate([arrays["numbers"], arrays["words"]], axis=1), names, [False] * len(names)
+        """Return the numbers, and how many words there are: what simple models see of a login."""
+        count = arrays["words"].sum(axis=1, keepdims=True)
+        return np.concatenate([arrays["numbers"], count], axis=1), [*NUMBERS, "words"], [False] * 3
 
     def texts(self, columns: Columns) -> list[str]:
         """Return what each program says that it is."""

@@ -6,6 +6,7 @@ Shapes: N rows of a side.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from torch import nn
@@ -52,7 +53,10 @@ def _fold(context: PlanContext, name: str, train: Part, valid: Part) -> Stage:
 
 
 def _base(context: PlanContext, name: str, train: Part, valid: Part) -> Stage:
-    makers = {"numbers": partial(NumbersNet, context.recipe.model.width), "words": WordsNet}
+    makers: dict[str, Callable[[], nn.Module]] = {
+        "numbers": partial(NumbersNet, context.recipe.model.width),
+        "words": WordsNet,
+    }
     sides = [(part, {name: part.arrays[name]}) for part in (train.labelled(), valid.labelled())]
     return _stage(context, name, makers[name], *sides)
 
@@ -81,8 +85,9 @@ def _stage(
     """Return a fit of (rows, what is read of them)."""
     section = context.recipe.stages[name]
 
-    def batches(side: tuple[Part, Arrays], draw: str) -> ArrayBatches:
+    def batches(side: tuple[Part, Arrays], draw: Literal["shuffle", "sequential"]) -> ArrayBatches:
         part, inputs = side
+        assert part.row is not None, "the rows were not counted"
         targets = decision_targets(part) | {ROW: part.row}
         return ArrayBatches(inputs, targets, section.batch_size, context.seed, draw)
 
