@@ -1,6 +1,5 @@
 """A throw-away detector in one folder: a small language model that writes the firewall rule a sentence asks for."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Self
@@ -17,8 +16,6 @@ from tocsin.core.types import Arrays, Columns, Files, Place, Sample
 from tocsin.core.verdicts import decode
 
 PLACES = Axis("places", length="length")
-MOST = 96
-"""Bytes of a request and its rule, with what stands between them."""
 
 
 class Request(Sample):
@@ -62,7 +59,7 @@ class ByteEncoder:
         return {"length": arrays["length"].astype(np.float64)}
 
     def save(self) -> Files:
-        return {"bytes.json": json.dumps({"most": MOST}).encode()}
+        return {"bytes.json": b"{}"}
 
     @classmethod
     def load(cls, files: Files) -> Self:

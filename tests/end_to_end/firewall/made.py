@@ -5,11 +5,10 @@ import random
 from pathlib import Path
 
 SERVICES = {
-    "ssh": 22, "telnet": 23, "mail": 25, "dns": 53, "web": 80, "ntp": 123, "snmp": 161, "ldap": 389, "smb": 445,
-    "rdp": 3389,
+    "ssh": 22, "telnet": 23, "mail": 25, "dns": 53, "web": 80, "ntp": 123, "ldap": 389, "rdp": 3389
 }  # fmt: skip
 ZONES = {
-    "guests": 10, "printers": 20, "cameras": 30, "labs": 40, "offices": 50, "kiosks": 60, "doors": 70, "phones": 80,
+    "guests": 10, "printers": 20, "cameras": 30, "labs": 40, "offices": 50, "kiosks": 60, "doors": 70, "phones": 80
 }  # fmt: skip
 WORDINGS = {
     "pass": ("let {zone} use {service}", "open {service} for {zone}", "{zone} may use {service}"),

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import MOST, FirewallConfig
-from .writer import HEADS, TOKENS
+from . import FirewallConfig
+from .writer import HEADS, NEAR, TOKENS
 
 Make = Callable[[int, int], nn.Linear]
 """(inputs, outputs) -> a layer."""
@@ -48,18 +48,19 @@ class Block(nn.Module):
 
 
 class LanguageNet(nn.Module):
-    """The next token after each place."""
+    """The next token after each place, which sees those before it, and knows the nearest in their order."""
 
     def __init__(self, config: FirewallConfig, make: Make) -> None:
         super().__init__()
-        self.tokens, self.places = nn.Embedding(TOKENS, config.width), nn.Embedding(MOST, config.width)
+        self.tokens = nn.Embedding(TOKENS, config.width)
+        self.near = nn.Parameter(torch.randn(NEAR, config.width) / 2)
         self.blocks = nn.ModuleList(Block(config.width, make) for _ in range(config.layers))
         self.last = nn.LayerNorm(config.width)
         nn.init.normal_(self.tokens.weight, std=0.1)
-        nn.init.normal_(self.places.weight, std=0.1)
 
     def forward(self, tokens: Tensor) -> dict[str, Tensor]:
-        x_BLD = self.tokens(tokens) + self.places.weight[: tokens.shape[1]]
+        padded = F.pad(self.tokens(tokens), (0, 0, NEAR - 1, 0))
+        x_BLD = (padded.unfold(1, NEAR, 1) * self.near.T).sum(-1)
         for block in self.blocks:
             x_BLD = block(x_BLD)
         return {"next": self.last(x_BLD) @ self.tokens.weight.T}

@@ -1,6 +1,6 @@
 """The network that answers: the same sums as in `model`, a place at a time and without torch.
 
-Shape legend: L places, D width, H heads, V tokens.
+Shape legend: P places before, D width, H heads, V tokens.
 """
 
 from codecs import getincrementaldecoder
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import numpy as np
 from safetensors.numpy import load as load_safetensors
 
-from tocsin.core.errors import InputError
 from tocsin.core.language import Limits
 from tocsin.core.types import Arrays, Files, Sample
 
 HEADS = 4
+NEAR = 4
+"""Places that are known in their order."""
 ASK, END = 256, 257
 """Tokens behind the bytes: the answer begins, and ends."""
 TOKENS = 258
@@ -28,30 +29,27 @@ class Writer:
 
     def stream(self, sample: Sample, limits: Limits) -> Iterator[str]:
         prompt = [*sample.model_dump()["question"].encode(), ASK]
-        most = len(self.weights["places.weight"])
-        if len(prompt) > most:
-            raise InputError(f"a request of {len(prompt) - 1} bytes is too long for {most} places")
         text, seen = getincrementaldecoder("utf-8")("replace"), [[] for _ in range(self.layers)]
-        for place, token in enumerate(prompt):
-            logits_V = self._read(token, place, seen)
-        for place in range(len(prompt), min(most, len(prompt) + limits.tokens)):
-            token = int(logits_V.argmax())
-            if token >= ASK:
-                return
+        for place in range(len(prompt)):
+            logits_V = self._read(prompt[: place + 1], seen)
+        written: list[int] = []
+        while len(written) < limits.tokens and (token := int(logits_V.argmax())) < ASK:
+            written.append(token)
             yield text.decode(bytes([token]))
-            logits_V = self._read(token, place, seen)
+            logits_V = self._read([*prompt, *written], seen)
 
-    def _read(self, token: int, place: int, seen: list[list[np.ndarray]]) -> np.ndarray:
+    def _read(self, tokens: list[int], seen: list[list[np.ndarray]]) -> np.ndarray:
         """Return what may follow [V]; `seen` holds the keys and values of each layer and grows by a place."""
-        x_D = self.weights["tokens.weight"][token] + self.weights["places.weight"][place]
+        near = tokens[-NEAR:]
+        x_D = (self.weights["tokens.weight"][near] * self.weights["near"][-len(near) :]).sum(0)
         for layer, before in enumerate(seen):
             name = f"blocks.{layer}."
             query, *more = self._apply(name + "look", self._level(name + "first", x_D)).reshape(3, HEADS, -1)
             before.append(np.stack(more))
             keys, values = np.stack(before, axis=1)
-            score_LH = (keys * query).sum(-1) / np.sqrt(query.shape[-1])
-            share_LH = np.exp(score_LH - score_LH.max(0))
-            found = (values * (share_LH / share_LH.sum(0))[..., None]).sum(0).reshape(-1)
+            score_PH = (keys * query).sum(-1) / np.sqrt(query.shape[-1])
+            share_PH = np.exp(score_PH - score_PH.max(0))
+            found = (values * (share_PH / share_PH.sum(0))[..., None]).sum(0).reshape(-1)
             x_D = x_D + self._apply(name + "mix", found)
             hidden = np.maximum(self._apply(name + "rise", self._level(name + "second", x_D)), 0)
             x_D = x_D + self._apply(name + "fall", hidden)

@@ -23,7 +23,7 @@ from tocsin.engine.crew import ALONE, Crew
 from tocsin.engine.fits import PlanOptions
 from tocsin.engine.orders import FitOrder, make_plan
 from tocsin.engine.task import Part, PlanContext, Report, Stage
-from tocsin.engine.weights import put_weights
+from tocsin.engine.weights import put_weights, warm_start
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.metrics.classification import judge, measure
 from tocsin.nn.export import export_onnx, parity, quantize, sized
@@ -176,6 +176,7 @@ def train_member(order: FitOrder, parts: Parts, job: Job) -> Trained:
         order.done()
     last = order.plan.stages[-1]
     model = last.task.build()
+    warm_start(model, last.init, {name: fit.best for name, fit in fits.items()})  # what adapters leave out
     put_weights(model, fits[last.name].best, last.adapters_only)
     heads = order.plan.heads
     return Trained(job, parts, last, heads, model.eval(), fits[last.name].report, time.monotonic() - start)
