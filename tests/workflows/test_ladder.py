@@ -45,8 +45,7 @@ class Batches:
 
     def __init__(self, part: Part, flip: bool) -> None:
         self.part, self.flip = part, flip
-        if flip:
-            self.promise = Promise("kept", "none")
+        self.promise = Promise("kept", "none") if flip else None
 
     def __len__(self) -> int:
         return 4
@@ -65,7 +64,8 @@ def member(names: list[str], flip: bool = False, **changes: Any) -> Any:
     recipe = with_overrides(RECIPE, {"evaluation.baselines": names, **changes})
     train, valid = part(301, 0), part(200, 1)
     parts = SimpleNamespace(encoder=Ragged(), train=train, valid=valid)
-    stage = SimpleNamespace(train=Batches(train, flip))
+    batches = Batches(train, flip)
+    stage = SimpleNamespace(train=batches, promise=batches.promise)
     return SimpleNamespace(job=SimpleNamespace(recipe=recipe, seed=0), parts=parts, stage=stage)
 
 

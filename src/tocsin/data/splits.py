@@ -16,6 +16,7 @@ from tocsin.core.recipe import SplitSection
 from tocsin.data.clusters import connect, near_duplicates
 from tocsin.data.dataset import Dataset
 from tocsin.data.fingerprint import content_fingerprint, fingerprint, mix, row_keys, text_keys
+from tocsin.data.folds import Clustered, compositions, divide
 
 TRAIN, VALID, TEST, LEFT_OUT = range(4)
 SIDES = ("train", "valid", "test")
@@ -111,29 +112,9 @@ def _stratum(label: int, category: str) -> str:
 
 
 def _divide_evenly(ground: _Ground) -> np.ndarray:
-    """Give each cluster in turn, the largest first, to the side where it does the least harm.
-
-    The harm is the rise of sum((have - want)^2 / want) over sides and strata: each stratum is divided in
-    proportion, and clusters of every size are too. Returns the side of each row, int64 [N].
-    """
-    shares = _shares(ground)
-    totals = np.bincount(ground.stratum, minlength=len(ground.strata))
-    want = {side: (share * totals).tolist() for side, share in shares.items()}
-    have = {side: [0.0] * len(totals) for side in shares}
-    chosen = np.zeros(ground.cluster.max() + 1, dtype=np.int64)
-    parts = _compositions(ground)
-    for cluster in _order(ground).tolist():
-        harms = {
-            side: sum(
-                n * (2 * (have[side][s] - want[side][s]) + n) / want[side][s] for s, n in parts[cluster]
-            )
-            for side in shares
-        }
-        chosen[cluster] = best = min(harms, key=harms.__getitem__)
-        for s, n in parts[cluster]:
-            have[best][s] += n
-    sides: np.ndarray = chosen[ground.cluster]
-    return sides
+    """Return the side of each row, int64 [N]: whole clusters, every stratum in proportion."""
+    content = row_keys(ground.dataset.columns) ^ text_keys(ground.strata)[ground.stratum]
+    return divide(Clustered(ground.cluster, ground.stratum, content), _shares(ground), ground.section.seed)
 
 
 def _shares(ground: _Ground) -> dict[int, float]:
@@ -144,24 +125,6 @@ def _shares(ground: _Ground) -> dict[int, float]:
         TEST: test,
     }
     return {side: share for side, share in shares.items() if share > 0}
-
-
-def _compositions(ground: _Ground) -> list[list[tuple[int, int]]]:
-    """Return for each cluster its (stratum, number of rows) pairs."""
-    width = len(ground.strata)
-    pairs, counts = np.unique(ground.cluster * width + ground.stratum, return_counts=True)
-    parts: list[list[tuple[int, int]]] = [[] for _ in range(ground.cluster.max() + 1)]
-    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-        parts[pair // width].append((pair % width, count))
-    return parts
-
-
-def _order(ground: _Ground) -> np.ndarray:
-    """Return the clusters, the largest first, else shuffled by the seed and by what is in them."""
-    rows = mix(row_keys(ground.dataset.columns) ^ text_keys(ground.strata)[ground.stratum])
-    content = np.zeros(ground.cluster.max() + 1, dtype=np.uint64)
-    np.add.at(content, ground.cluster, rows)
-    return np.lexsort((mix(content, ground.section.seed), -np.bincount(ground.cluster)))
 
 
 def _divide_in_time(ground: _Ground) -> tuple[np.ndarray, dict[str, Any]]:
@@ -355,7 +318,7 @@ def _count(ground: _Ground, rows: np.ndarray) -> dict[str, int]:
 
 def _scarce(ground: _Ground) -> dict[str, int]:
     """Return the strata with fewer clusters than there are sides to give them to, and how many they have."""
-    clusters = Counter(s for part in _compositions(ground) for s, _ in part)
+    clusters = Counter(s for part in compositions(ground.cluster, ground.stratum) for s, _ in part)
     return {ground.strata[s]: n for s, n in sorted(clusters.items()) if n < len(_shares(ground))}
 
 

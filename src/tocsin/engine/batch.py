@@ -9,6 +9,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from tocsin.core.promise import Promise
+
+ROW = "row"
+"""Target that says which row of its side each row of a batch is, int64 [B]: `part.row`. Cross-fitting goes by it."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -50,8 +55,12 @@ class BatchSource(Protocol):
     `len` is the number of batches in one epoch. Index `i` is batch `i % len` of epoch `i // len`,
     and whatever is random about it (order, masks, augmentation) is drawn from (seed, epoch, row),
     so that the same index gives the same batch in every process and after every resume.
-    A source that augments its rows says so by an attribute `promise` (`core/promise.py`).
     """
+
+    @property
+    def promise(self) -> Promise | None:
+        """What is promised of the rows where they are augmented; None where they stand as they were encoded."""
+        ...
 
     def __len__(self) -> int: ...
 

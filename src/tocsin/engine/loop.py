@@ -140,7 +140,7 @@ class _Course:
         return self.state.step > 0 and self.state.step % (every.steps(self.epoch_steps) or self.total) == 0
 
     def _begin(self) -> None:
-        found = self._newest() if self.options.resume else None
+        found = _newest(self.fabric, self.folder) if self.options.resume else None
         if found is not None:
             self._restore(found)
             self.saved = self.state.step
@@ -151,12 +151,6 @@ class _Course:
             if self.section.rollbacks:
                 self._save()
         self.tell(Started(self.stage.name, self.state.step, self.total, self.epoch_steps))
-
-    def _newest(self, before: int | None = None) -> dict[str, Any] | None:
-        """Return the newest checkpoint that the leader finds: it alone reads."""
-        is_leader = self.fabric.is_global_zero
-        found = newest_checkpoint(self.folder / CHECKPOINTS, before) if is_leader else None
-        return self.fabric.broadcast(found)
 
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         self.state.load_state_dict(checkpoint)
@@ -233,7 +227,7 @@ class _Course:
         state = self.state
         first_bad = self.fabric.broadcast(state.guard.first_bad_step() if self.fabric.is_global_zero else 0)
         allowed = state.rollbacks < self.section.rollbacks
-        good = self._newest(before=first_bad) if allowed else None
+        good = _newest(self.fabric, self.folder, before=first_bad) if allowed else None
         action = "stopped" if good is None else f"rolled back to step {good['step']} at half the rate"
         if self.fabric.is_global_zero:
             about = {"stage": self.stage.name, "step": state.step, "rollbacks": state.rollbacks}
@@ -300,6 +294,12 @@ class _Course:
 
     def _epoch(self) -> float:
         return self.state.step / self.epoch_steps
+
+
+def _newest(fabric: Fabric, folder: Path, before: int | None = None) -> dict[str, Any] | None:
+    """Return the newest checkpoint that the leader finds: it alone reads."""
+    found = newest_checkpoint(folder / CHECKPOINTS, before) if fabric.is_global_zero else None
+    return fabric.broadcast(found)
 
 
 def _find_peak(state: FitState, folder: Path, options: FitOptions) -> float:

@@ -1,6 +1,5 @@
 """The order to fit a detector's plan, and the form in which the leader sends it to the others."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -9,10 +8,10 @@ from tocsin.core.plugins import load_detector, resolve
 from tocsin.core.recipes import dump_recipe, parse_recipe
 from tocsin.core.types import Files
 from tocsin.engine.crew import Crew
-from tocsin.engine.fits import PlanOptions, fit_plan
+from tocsin.engine.fits import PlanOptions
 from tocsin.engine.hardware import make_fabric
 from tocsin.engine.lending import borrow, lend, take_back
-from tocsin.engine.loop import FitResult
+from tocsin.engine.plans import PlanResult, fit_plan
 from tocsin.engine.task import Part, Plan, PlanContext
 
 LENT = ".lent"
@@ -34,9 +33,9 @@ class FitOrder:
     plan: Plan
     options: PlanOptions
 
-    def __call__(self, crew: Crew) -> Mapping[str, FitResult]:
+    def __call__(self, crew: Crew) -> PlanResult:
         """Fit; every process of the crew does at the same time."""
-        return fit_plan(make_fabric(self.context.recipe.compute, crew), self.plan, self.options)
+        return fit_plan(make_fabric(self.context.recipe.compute, crew), self.plan, self.context, self.options)
 
     def lend(self) -> "LentOrder":
         """Return what the others are sent: large arrays lie in files until `done` removes them."""
@@ -68,7 +67,7 @@ class LentOrder:
     """The other fields of the context."""
     options: PlanOptions
 
-    def __call__(self, crew: Crew) -> Mapping[str, FitResult]:
+    def __call__(self, crew: Crew) -> PlanResult:
         """Fit as the leader does; who watches it watches there."""
         recipe = parse_recipe(self.recipe, "the recipe")
         detector = load_detector(recipe.detector)

@@ -1,6 +1,6 @@
-"""What a stage optimises, and the ordered stages of a detector."""
+"""What a stage optimises, and the graph of fits that makes a detector."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -12,10 +12,13 @@ from tocsin.core.axes import Axes
 from tocsin.core.encoder import Encoder
 from tocsin.core.errors import InputError
 from tocsin.core.heads import Head
+from tocsin.core.promise import Promise
 from tocsin.core.recipe import Recipe, StageSection
 from tocsin.core.schema import Schema
-from tocsin.core.types import Arrays, Columns, rows, take
+from tocsin.core.types import Arrays, Columns, Files, rows, take
 from tocsin.data.dataset import read_category, read_label
+from tocsin.data.fingerprint import row_keys
+from tocsin.data.folds import Clustered, make_folds
 from tocsin.engine.batch import BatchSource
 
 
@@ -74,7 +77,7 @@ class WarmStart:
 
 @dataclass(frozen=True)
 class Stage:
-    """One fit."""
+    """One fit; InputError for training batches that do not say whether they are augmented."""
 
     name: str
     task: Task
@@ -85,20 +88,17 @@ class Stage:
     adapters_only: bool = False
     """Leave frozen parameters out of all files: `build` makes them again, such as a base under LoRA."""
 
-
-@dataclass(frozen=True)
-class Plan:
-    """The ordered fits of a detector; the last stage's model is packaged.
-
-    That model's forward names the arrays that it reads, and returns its task's heads by name.
-    """
-
-    stages: tuple[Stage, ...]
+    def __post_init__(self) -> None:
+        if not hasattr(self.train, "promise"):
+            raise InputError(
+                f"stage {self.name!r}: its training batches do not say whether they augment their rows:"
+                " give them a `promise`, None where they do not"
+            )
 
     @property
-    def heads(self) -> tuple[Head, ...]:
-        """Return the outputs of what is packaged."""
-        return self.stages[-1].task.heads
+    def promise(self) -> Promise | None:
+        """What is promised of the training rows where they are augmented; None where they are not."""
+        return self.train.promise
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ class Part:
     """The kinds of positives that are learned."""
     facets: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Name -> [N] object: where a row comes from, to draw rows by; never a feature."""
+    row: np.ndarray | None = None
+    """[N] int64: which row of its side each one is; None where nobody has counted."""
 
     def __len__(self) -> int:
         return rows(self.arrays)
@@ -131,7 +133,8 @@ class Part:
     def take(self, index: np.ndarray) -> "Part":
         """Select rows by index."""
         columns, arrays, truth = (take(part, index) for part in (self.columns, self.arrays, self.truth))
-        return Part(columns, arrays, truth, self.categories, take(self.facets, index))
+        row = None if self.row is None else self.row[index]
+        return Part(columns, arrays, truth, self.categories, take(self.facets, index), row)
 
     def labelled(self) -> "Part":
         """Return the rows that carry a label; InputError if there are none."""
@@ -139,6 +142,83 @@ class Part:
         if not len(index):
             raise InputError("no row carries a label, so there is nothing to train or to validate on")
         return self if len(index) == len(self) else self.take(index)
+
+
+class Fit(Protocol):
+    """A fit that is done, for the steps that are made of it."""
+
+    @property
+    def stage(self) -> Stage:
+        """Return what was fitted; of a CrossFit, the last fit, on all training rows."""
+        ...
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """Return the best weights."""
+        ...
+
+    @property
+    def report(self) -> Report:
+        """Return the best evaluation, on the validation rows."""
+        ...
+
+    @property
+    def out_of_fold(self) -> Arrays:
+        """Return each training row's scores by the model that has not seen it, [N, ...]; NaN where it has none.
+
+        InputError for a fit that was not cross-fitted.
+        """
+        ...
+
+    def module(self) -> nn.Module:
+        """Make the model with its best weights."""
+        ...
+
+    def scores(self, source: BatchSource) -> Arrays:
+        """Return the model's scores for all rows of a source, in its order; every process must ask."""
+        ...
+
+
+Fits = Mapping[str, Fit]
+"""Name of a step -> its fit."""
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """One fit a fold, each of which scores the rows that it has not seen, and a last one on all training rows.
+
+    Example: `CrossFit("flows", make, context.folds(5))` with
+    `make = lambda train, valid: Stage("flows", task, batches(train), batches(valid), section)`.
+    """
+
+    name: str
+    make: Callable[[Part, Part], Stage]
+    """(rows to train on, rows to score) -> a stage that starts from its seed, with ROW among its targets.
+
+    It is asked for each fold with the other rows and the validation rows, which choose the best weights; then with
+    the rows of the fold in place of the validation rows, to score them."""
+    folds: np.ndarray
+    """[N training rows] number of each row's fold; a cluster is never in two."""
+
+
+Step = Stage | CrossFit | Callable[[Fits], Stage]
+"""A fit; or folds of one; or one that is made of the fits before it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fits of a detector in their order, and what is packaged.
+
+    Example: `Plan((pretrain, finetune))` packages the model of `finetune`.
+    """
+
+    steps: tuple[Step, ...]
+    package: Callable[[Fits], nn.Module | Files] | None = None
+    """Makes what is packaged: a module, which may join several, or files such as adapters; None takes the last model.
+
+    A module's forward names the arrays that it reads, and returns its heads by name."""
+    heads: tuple[Head, ...] | None = None
+    """The heads of what is packaged; None takes those of the last fit's task."""
 
 
 @dataclass(frozen=True)
@@ -153,3 +233,15 @@ class PlanContext:
     seed: int
     categories: tuple[str, ...] = ()
     unlabelled: Part | None = field(default=None)
+    cluster: np.ndarray | None = None
+    """[N training rows] int64: near-duplicates, and rows of one declared group, share a cluster."""
+
+    def folds(self, count: int) -> np.ndarray:
+        """Return the fold of each training row, int64 [N]: whole clusters, labels and kinds in equal parts.
+
+        The same rows and seed give the same folds, in whatever order the rows come.
+        """
+        assert self.cluster is not None, "the rows were not clustered"
+        cluster = np.unique(self.cluster, return_inverse=True)[1]
+        stratum = (self.train.label + 1) * (len(self.categories) + 1) + self.train.category + 1
+        return make_folds(Clustered(cluster, stratum, row_keys(self.train.columns)), count, self.seed)

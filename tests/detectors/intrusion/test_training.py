@@ -117,7 +117,7 @@ def judged(stage: Stage, model: nn.Module) -> Any:
 
 
 def test_fine_tuning_starts_from_the_pretrained_trunk() -> None:
-    pretrain, finetune = plan(made_context()).stages
+    pretrain, finetune = plan(made_context()).steps
     assert (pretrain.name, finetune.name) == ("pretrain", "finetune")
     [start] = finetune.init
     assert start.stage == "pretrain"
@@ -129,7 +129,7 @@ def test_fine_tuning_starts_from_the_pretrained_trunk() -> None:
 
 def test_a_stage_of_length_0_is_skipped() -> None:
     context = with_stage(made_context(), "pretrain", length=Duration(0, "epochs"))
-    [finetune] = plan(context).stages
+    [finetune] = plan(context).steps
     assert (finetune.name, finetune.init) == ("finetune", ())
     with pytest.raises(InputError, match=r"stages\.finetune\.length"):
         plan(with_stage(made_context(), "finetune", length=Duration(0, "steps")))
@@ -140,8 +140,8 @@ def test_a_tab_transformer_without_classes_has_nothing_to_pretrain() -> None:
     context.encoder.__dict__["categorical"] = ()
     fitted = context.encoder._fitted  # type: ignore[attr-defined]
     context.encoder.__dict__["_fitted"] = replace(fitted, values=())
-    assert [stage.name for stage in plan(context).stages] == ["finetune"]
-    assert len(plan(made_context(architecture="tab-transformer")).stages) == 2
+    assert [stage.name for stage in plan(context).steps] == ["finetune"]
+    assert len(plan(made_context(architecture="tab-transformer")).steps) == 2
 
 
 @pytest.mark.parametrize("architecture", ["ft-transformer", "tab-transformer"])
@@ -149,7 +149,7 @@ def test_a_tab_transformer_without_classes_has_nothing_to_pretrain() -> None:
 def test_both_stages_learn(architecture: str, embedding: str) -> None:
     torch.manual_seed(0)
     made = plan(made_context(architecture=architecture, numeric_embedding=embedding))
-    for stage in made.stages:
+    for stage in made.steps:
         model = stage.task.build()
         before = judged(stage, model).value
         model.train()
@@ -163,7 +163,7 @@ def test_both_stages_learn(architecture: str, embedding: str) -> None:
 def test_pretraining_sees_unlabelled_rows_and_fine_tuning_does_not() -> None:
     context = made_context()
     strange = replace(context.valid, truth=truths(np.full(200, -1)))
-    pretrain, finetune = plan(replace(context, unlabelled=strange)).stages
+    pretrain, finetune = plan(replace(context, unlabelled=strange)).steps
     assert sum(len(pretrain.train[i]) for i in range(len(pretrain.train))) == 600
     assert sum(len(finetune.train[i]) for i in range(len(finetune.train))) == 400
 
@@ -203,7 +203,7 @@ def test_masks_hide_present_cells_and_count_them() -> None:
 
 
 def test_masks_depend_on_seed_epoch_and_place_only() -> None:
-    first, again = (plan(made_context()).stages[0].train for _ in range(2))
+    first, again = (plan(made_context()).steps[0].train for _ in range(2))
     mask = [first[i].targets["numeric_mask"] for i in (0, 1, len(first))]
     assert torch.equal(mask[1], again[1].targets["numeric_mask"])
     assert torch.equal(mask[0], again[0].targets["numeric_mask"])
@@ -212,8 +212,8 @@ def test_masks_depend_on_seed_epoch_and_place_only() -> None:
 
 
 def test_the_masks_of_the_validation_rows_stay() -> None:
-    pretrain, _ = plan(made_context()).stages
-    again, _ = plan(made_context()).stages
+    pretrain, _ = plan(made_context()).steps
+    again, _ = plan(made_context()).steps
     assert torch.equal(pretrain.valid[1].inputs["state"], again.valid[1].inputs["state"])
 
 
@@ -236,7 +236,7 @@ def test_only_hidden_cells_cost() -> None:
 
 @pytest.mark.parametrize("stage", [0, 1])
 def test_losses_add_up_over_slices_and_allow_no_rows(stage: int) -> None:
-    made = plan(made_context()).stages[stage]
+    made = plan(made_context()).steps[stage]
     torch.manual_seed(0)
     model, batch = made.task.build().eval(), made.train[0]
 
@@ -254,7 +254,7 @@ def test_class_weights_make_the_weighted_mean() -> None:
     context = with_stage(
         made_context(category_weight=0), "finetune", loss=LossSection(class_weights="balanced")
     )
-    finetune = plan(context).stages[1]
+    finetune = plan(context).steps[1]
     torch.manual_seed(0)
     model, batch = finetune.task.build().eval(), finetune.train[0]
     out = finetune.task.step(model, batch.inputs, batch.targets)
@@ -270,7 +270,7 @@ def test_class_weights_make_the_weighted_mean() -> None:
 
 def test_the_weighted_sampler_draws_classes_equally() -> None:
     context = with_stage(made_context(), "finetune", loss=LossSection(sampler="weighted"))
-    source = plan(context).stages[1].train
+    source = plan(context).steps[1].train
     label = torch.cat([source[i].targets["label"] for i in range(10 * len(source))])
     assert label.double().mean() == pytest.approx(0.5, abs=0.04)
     assert context.train.label.mean() > 0.6
@@ -334,7 +334,7 @@ def test_mixed_outliers_catch_a_family_that_was_never_seen(share: float, low: fl
     truth, unseen = context.train.truth, context.train.category == 1
     label = np.where(unseen, np.nan, truth["label"])
     seen = replace(context.train, truth={**truth, "label": label}).labelled()
-    finetune = plan(replace(context, train=seen)).stages[1]
+    finetune = plan(replace(context, train=seen)).steps[1]
     torch.manual_seed(0)
     model = finetune.task.build()
     fit(finetune, model, steps=400)
@@ -366,7 +366,7 @@ def test_the_fields_of_the_sample_are_the_features() -> None:
 
 def test_the_engine_fits_both_stages(tmp_path: Path) -> None:
     fabric = Fabric(accelerator="cpu", devices=1)
-    pretrain, finetune = plan(made_context(outlier_share=0.2, hide_share=0.1)).stages
+    pretrain, finetune = plan(made_context(outlier_share=0.2, hide_share=0.1)).steps
     first = engine_fit(fabric, pretrain, tmp_path / "pretrain", FitOptions(seed=1))
     warm = {"pretrain": first.best}
     second = engine_fit(fabric, finetune, tmp_path / "finetune", FitOptions(seed=1, warm=warm))

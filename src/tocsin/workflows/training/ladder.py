@@ -53,7 +53,7 @@ def _augmented(member: Member) -> Examples | None:
     For a baseline that is given the same help: else a comparison is about the augmentation, not about the models.
     """
     source, encoder = member.stage.train, member.parts.encoder
-    if getattr(source, "promise", None) is None:
+    if member.stage.promise is None:
         return None
     batches = [source[i] for i in range(len(source))]
     arrays = join([{n: values.numpy() for n, values in b.inputs.items()} for b in batches], encoder.axes)

@@ -23,7 +23,6 @@ from tocsin.engine.crew import ALONE, Crew
 from tocsin.engine.fits import PlanOptions
 from tocsin.engine.orders import FitOrder, make_plan
 from tocsin.engine.task import Part, PlanContext, Report, Stage
-from tocsin.engine.weights import put_weights, warm_start
 from tocsin.metrics.calibration import fit_temperature
 from tocsin.metrics.classification import judge, measure
 from tocsin.nn.export import export_onnx, parity, quantize, sized
@@ -153,6 +152,7 @@ def order_fit(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], 
         job.seed,
         parts.categories,
         parts.unlabelled,
+        parts.cluster,
     )
     options = PlanOptions(
         job.folder,
@@ -171,15 +171,11 @@ def train_member(order: FitOrder, parts: Parts, job: Job) -> Trained:
     start = time.monotonic()
     options = replace(order.options, observers=partial(job.tracking.observers, job.name))
     try:
-        fits = job.crew.together(replace(order, options=options))
+        result = job.crew.together(replace(order, options=options))
     finally:
         order.done()
-    last = order.plan.stages[-1]
-    model = last.task.build()
-    warm_start(model, last.init, {name: fit.best for name, fit in fits.items()})  # what adapters leave out
-    put_weights(model, fits[last.name].best, last.adapters_only)
-    heads = order.plan.heads
-    return Trained(job, parts, last, heads, model.eval(), fits[last.name].report, time.monotonic() - start)
+    last, seconds = result.last, time.monotonic() - start
+    return Trained(job, parts, last.stage, result.heads, result.packaged, last.report, seconds)
 
 
 def fit_member(prepared: Prepared, parts: Parts, job: Job, tell: Callable[[str], None]) -> Member:

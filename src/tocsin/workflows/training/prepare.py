@@ -93,4 +93,5 @@ def categories_of(dataset: Dataset) -> tuple[str, ...]:
 def encode_part(dataset: Dataset, encoder: Encoder, categories: Sequence[str]) -> Part:
     """Encode rows with a fitted encoder; the categories are the kinds of positives that are learned."""
     facets = {"source": dataset.source, **dataset.facets}
-    return Part(dataset.columns, encoder.encode(dataset.columns), dataset.truth, tuple(categories), facets)
+    arrays, row = encoder.encode(dataset.columns), np.arange(len(dataset))
+    return Part(dataset.columns, arrays, dataset.truth, tuple(categories), facets, row)

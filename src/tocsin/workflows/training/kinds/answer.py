@@ -36,10 +36,11 @@ from tocsin.core.errors import InputError
 from tocsin.core.language import GOLDEN_LIMITS, LanguageModel
 from tocsin.core.recipe import MODEL, Recipe
 from tocsin.core.recipes import dump_recipe
-from tocsin.core.types import Columns, Files, holds_text, untabulate
+from tocsin.core.types import Columns, Files, untabulate
 from tocsin.core.types import rows as count
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
+from tocsin.data.texts import text_columns
 from tocsin.metrics.answers import EXACT, F1, Answered, AnswerReport, judge_answers
 from tocsin.metrics.bootstrap import Resampling
 from tocsin.serve.answer import write
@@ -69,8 +70,8 @@ def check(prepared: Prepared, fold: Fold) -> None:
     if detector.runtime != "chat":
         raise InputError(f"detector {detector.name!r} answers with texts: set its `runtime` to chat")
     loader_of(detector)
-    if not holds_text(answers_in(prepared.dataset.take(fold.train))):
-        name = next(iter(prepared.schema.truth.model_fields))
+    name = next(iter(prepared.schema.truth.model_fields))
+    if name not in text_columns(prepared.dataset.take(fold.train).truth):
         raise InputError(f"the answers are the first field of the truth, and {name!r} holds no text")
     rows = fold.facts["rows"]["test"]  # counted when they were divided: who makes a trial may not touch them
     if rows < LEAST:
@@ -182,14 +183,9 @@ def answer(model: LanguageModel, prepared: Prepared, data: Dataset) -> list[str]
     return found
 
 
-def answers_in(data: Dataset) -> np.ndarray:
-    """Return the column of the answers that are wanted, [N]: the first of the truth."""
-    return next(iter(data.truth.values()))
-
-
 def wanted(data: Dataset) -> list[str]:
-    """Return the answers that are wanted."""
-    return [str(text) for text in answers_in(data)]
+    """Return the answers that are wanted: the first column of the truth."""
+    return [str(text) for text in next(iter(data.truth.values()))]
 
 
 def simple_answers(train: Dataset, test: Dataset) -> dict[str, Answered]:

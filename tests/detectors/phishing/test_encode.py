@@ -1,17 +1,20 @@
-"""Tokens: nothing is unknown, a row alone is a row among others, what is hidden is what is named."""
+"""Messages as arrays: nothing is unknown, a row alone is a row among others, what is hidden is what is named."""
 
-import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.phishing.tiny import TEXTS as PLAIN
+from detectors.phishing.tiny import learn_wordpiece
 from tocsin.core.errors import InputError
 from tocsin.core.types import Place, column
-from tocsin.features.folding import fold
-from tocsin.features.text import SHAPE, TextEncoder, TextOptions, passages
-from tocsin.features.tokenizer import BREAK, PAD, SPECIAL, TOKENIZER, learn_tokenizer, write_tokenizer
+from tocsin.detectors.phishing.encode import MessageEncoder, MessageOptions
+from tocsin.detectors.phishing.features.folding import fold
+from tocsin.detectors.phishing.features.shape import SHAPE
+from tocsin.features.tokenizer import BREAK, PAD, SPECIAL, TOKENIZER
 
 TEXTS = [
     "Please verify your account at https://bank.example/a now!",
@@ -23,8 +26,8 @@ TEXTS = [
 ANY = st.text(st.characters(), max_size=120)
 
 
-def encoder(**options: int) -> TextEncoder:
-    return TextEncoder(TextOptions(**{"tokens": 32, "vocabulary": 600, **options})).fit(columns(TEXTS))
+def encoder(**options: int) -> MessageEncoder:
+    return MessageEncoder(MessageOptions(**{"tokens": 32, "vocabulary": 600, **options})).fit(columns(TEXTS))
 
 
 def columns(texts: list[str], **more: list[str | None]) -> dict[str, np.ndarray]:
@@ -53,28 +56,12 @@ def test_any_unicode_has_tokens_alone_as_among_others(text: str, other: str) -> 
     assert np.isfinite(alone["shape"]).all()
 
 
-@given(st.text(st.characters(codec="utf-8"), max_size=60))
-def test_bytes_bring_back_every_character(text: str) -> None:
-    folded = fold(text)
-    nothing_known = learn_tokenizer((), 0)
-    spelled = nothing_known.decode(nothing_known.encode(folded).ids)
-    assert "".join(spelled.split()) == "".join(folded.split())
-
-
-def test_tokens_are_learned_and_the_same_texts_give_the_same() -> None:
-    folded = [fold(text) for text in TEXTS]
-    learned = learn_tokenizer(folded, 600)
-    assert len(learned.encode("verify your account", add_special_tokens=False).ids) == 3
-    assert write_tokenizer(learn_tokenizer(folded, 600)) == write_tokenizer(learned)
-    assert learn_tokenizer(folded, 300).get_vocab_size() <= 300
-
-
 @pytest.mark.parametrize("name", SPECIAL)
 def test_a_sender_cannot_write_a_special_token(name: str) -> None:
     ids = FITTED.tokenizer.encode(name).ids
     assert ids[0] == BREAK
     assert min(ids[1:]) >= len(SPECIAL)
-    loaded = TextEncoder.load(FITTED.save())
+    loaded = MessageEncoder.load(FITTED.save())
     assert loaded.tokenizer.encode(name).ids == ids
 
 
@@ -109,15 +96,6 @@ def test_a_bare_link_keeps_its_letters() -> None:
     assert as_url["length"][0] > as_text["length"][0]
 
 
-@given(st.text(max_size=300))
-def test_passages_cover_every_word_once(text: str) -> None:
-    spans = list(passages(text))
-    assert all(a < b for a, b in spans)
-    assert all(b <= c for (_, b), (c, _) in itertools.pairwise(spans))
-    left = "".join(c for i, c in enumerate(text) if not any(a <= i < b for a, b in spans))
-    assert not left.strip()
-
-
 def test_links_are_passages_of_their_own_and_are_taken_out() -> None:
     text = "Please go to https://bank.example/a right now."
     asked = columns([text], subject=["Urgent"])
@@ -134,13 +112,13 @@ def test_links_are_passages_of_their_own_and_are_taken_out() -> None:
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"options": 3}', b"\xff"])
 def test_foreign_files_are_refused(name: str, damage: bytes) -> None:
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
-        TextEncoder.load({**FITTED.save(), name: damage})
+        MessageEncoder.load({**FITTED.save(), name: damage})
     with pytest.raises(InputError):
-        TextEncoder.load({})
+        MessageEncoder.load({})
 
 
 def test_what_is_saved_encodes_the_same() -> None:
-    loaded = TextEncoder.load(FITTED.save())
+    loaded = MessageEncoder.load(FITTED.save())
     before, after = (found.encode(columns(TEXTS)) for found in (FITTED, loaded))
     assert all(before[name].tobytes() == after[name].tobytes() for name in before)
 
@@ -170,3 +148,21 @@ def test_padding_is_no_piece() -> None:
     texts = columns(TEXTS[:5])
     pieces = [one.watch(one.encode(texts))["pieces"].tolist() for one in (narrow, wide)]
     assert pieces[0][:2] == pieces[1][:2]
+
+
+def test_a_pretrained_tokenizer_reads_texts_that_are_not_folded(tmp_path: Path) -> None:
+    learn_wordpiece(PLAIN).save(str(tmp_path / "tokenizer.json"))
+    options = MessageOptions(tokens=32, pretrained=str(tmp_path))
+    pretrained = MessageEncoder(options).fit(columns(TEXTS))
+    text = "Please\u200b <b>verify</b> 12"
+    arrays = pretrained.encode(columns([text], subject=["AB"]))
+    wanted = pretrained.tokenizer.encode("AB\nPlease verify 12").ids
+    assert arrays["tokens"][0, : arrays["length"][0]].tolist() == wanted
+    assert wanted != pretrained.tokenizer.encode(fold(f"AB\n{text}")).ids
+
+
+def test_only_the_axes_of_what_is_made_are_declared() -> None:
+    with_letters, without = encoder(), encoder(letters=0)
+    assert set(with_letters.axes) == {"tokens", "letters"}
+    assert set(without.axes) == {"tokens"}
+    assert "letters" not in without.encode(columns(TEXTS))

@@ -2,17 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
-from detectors.phishing.tiny import TEXTS, WORDS, framed, learn_unigram, learn_wordpiece
+from detectors.phishing.tiny import TEXTS, framed, learn_unigram, learn_wordpiece
 from tocsin.core.errors import InputError
 from tocsin.core.types import column
-from tocsin.detectors.phishing.augmentation import word_tokens
-from tocsin.features.text import TextEncoder, TextOptions
 from tocsin.features.tokenizer import open_pretrained, special_tokens
+from tocsin.features.tokens import TokenEncoder, TokenOptions
 
 LEARN = {"wordpiece": learn_wordpiece, "unigram": learn_unigram}
 
@@ -28,8 +29,9 @@ def columns(*texts: str) -> dict[str, np.ndarray]:
     return {"text": column(list(texts), numeric=False)}
 
 
-def fitted(folder: Path, **options: int) -> TextEncoder:
-    return TextEncoder(TextOptions(pretrained=str(folder), **{"tokens": 32, **options})).fit(columns(*TEXTS))
+def fitted(folder: Path, **more: Any) -> TokenEncoder:
+    options = {"fields": ("text",), "tokens": 32, "pretrained": str(folder), **more}
+    return TokenEncoder(TokenOptions(**options)).fit(columns(*TEXTS))
 
 
 def test_a_row_is_what_the_tokenizer_itself_says(folder: Path) -> None:
@@ -52,7 +54,7 @@ def test_the_encoder_is_whole_without_the_folder(folder: Path, tmp_path: Path) -
     (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     encoder = fitted(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    loaded = TextEncoder.load(encoder.save())
+    loaded = TokenEncoder.load(encoder.save())
     assert (loaded.hidden, loaded.size) == (encoder.hidden, encoder.size)
     for name, values in encoder.encode(columns(*TEXTS[:9])).items():
         assert values.tobytes() == loaded.encode(columns(*TEXTS[:9]))[name].tobytes(), name
@@ -77,14 +79,29 @@ def test_the_library_alone_lets_a_sender_write_one() -> None:
     )
 
 
-def test_words_can_be_made_strange(folder: Path) -> None:
-    tokenizer = open_pretrained(str(folder))
-    words, rare = word_tokens(tokenizer)
-    assert len(rare) > 10
-    assert not special_tokens(tokenizer) & {*words.tolist(), *rare.tolist()}
-    body = tokenizer.encode(" ".join(WORDS[:8]), add_special_tokens=False).ids
-    blank = {token for token in body if not tokenizer.decode([token]).strip()}  # a Unigram's lone space
-    assert set(body) - set(words.tolist()) <= blank
+@pytest.mark.parametrize(
+    ("learn", "pair"),
+    [
+        (learn_wordpiece, "[CLS] $A [SEP] $B [SEP]"),
+        (learn_unigram, "<s> $A </s> </s> $B </s>"),
+    ],
+)
+def test_two_fields_are_framed_as_the_tokenizer_frames_a_pair(learn, pair: str, tmp_path: Path) -> None:
+    tokenizer = learn(TEXTS)
+    names = [(name, tokenizer.token_to_id(name)) for name in {*pair.split()} - {"$A", "$B"}]
+    single = pair.partition(" $B")[0].removesuffix(" </s>" if "</s> </s>" in pair else "")
+    tokenizer.post_processor = TemplateProcessing(single=single, pair=pair, special_tokens=names)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    encoder = fitted(tmp_path, fields=("text", "other"), segments=True, offsets=True)
+    texts = "please verify", "your account"
+    asked = dict(zip(("text", "other"), (column([text], numeric=False) for text in texts), strict=True))
+    arrays = {name: values[0] for name, values in encoder.encode(asked).items()}
+    wanted = tokenizer.encode(*texts, add_special_tokens=True)
+    assert arrays["tokens"][: arrays["length"]].tolist() == wanted.ids
+    for field, text in enumerate(texts):
+        spans = arrays["offsets"][arrays["segments"] == field].tolist()
+        covered = sorted({place for start, stop in spans for place in range(start, stop)})
+        assert "".join(text[place] for place in covered) == text.replace(" ", "")
 
 
 def without_mask() -> Tokenizer:

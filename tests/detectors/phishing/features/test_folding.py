@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.features.folding import (
+from tocsin.detectors.phishing.features.folding import (
     ADDRESS,
     LINK,
     LONG_LINK,

@@ -9,6 +9,8 @@ import unicodedata
 from html import unescape
 from types import MappingProxyType
 
+from tocsin.features.excerpt import shorten
+
 LINK, ADDRESS, NUMERIC_HOST, USER_PART, LONG_LINK, MANY_PARTS, PUNYCODE, SHORTENER, PLAIN_HTTP = map(
     chr, range(0xE000, 0xE009)
 )
@@ -34,11 +36,7 @@ REPEATED = re.compile(r"([^\w\s])\1{3,}")
 """Runs of one sign, which count as three."""
 SPACE = re.compile(r"\s+")
 WORD = re.compile(r"\w+")
-LONE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-"""Kana and Han: a character is a word, and no spaces stand between."""
 LATIN, GREEK_OR_CYRILLIC = re.compile("[a-z]"), re.compile("[\u0370-\u052f]")
-HEAD = 0.75
-"""Share of the places that the beginning of a text too long gets; its end gets the rest."""
 MOST_DIGITS = 5
 """Longer runs of digits count as so long."""
 SHORTENERS = frozenset(
@@ -83,12 +81,9 @@ def strip_markup(text: str) -> str:
     )
 
 
-def shorten(text: str, most: int) -> str:
-    """Return at most so many characters: the beginning and the end of a text too long to be read whole."""
-    if len(text) <= most:
-        return text
-    head = int(HEAD * most)
-    return text[:head] + " " + text[len(text) - (most - head - 1) :]
+def shorten_shown(text: str, most: int) -> str:
+    """Keep the beginning and the end of a text that is too long; what shows nothing takes no room."""
+    return text if len(text) <= most else shorten(strip_markup(strip_invisible(text)), most)
 
 
 def fold(text: str, links: bool = True) -> str:

@@ -1,6 +1,7 @@
-"""Patterns of secrets and of personal data, with their checksums, and text that was decoded wrongly.
+"""What secrets and personal data look like: what logs mask, and what is looked for in rows.
 
-Few and precise: what has a checksum is checked, and documented example values do not count.
+Logs mask by PRIVATE, which would rather hide too much. Rows are searched with SECRETS and PERSONAL, few and precise:
+what has a checksum is checked, and documented example values do not count.
 """
 
 import base64
@@ -11,7 +12,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from tocsin.core.logs import PRIVATE
+PRIVATE = (
+    (re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), "[email]"),
+    (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b"), "[ip]"),
+    (
+        re.compile(
+            r"(?i)(?<![\w:])(?:(?:[0-9a-f]{1,4}:){7}|(?:[0-9a-f]{1,4}:){0,6}(?::[0-9a-f]{1,4}){0,6}:)"
+            r"[0-9a-f]{1,4}(?![\w:])"
+        ),
+        "[ip]",
+    ),
+    (re.compile(r"(?i)\b(bearer|token|password|secret|api[_-]?key)\b(\s*[=:]?\s*)\S+"), r"\1\2[secret]"),
+    (
+        re.compile(r"\b(?:eyJ[\w-]+\.[\w-]+\.[\w-]*|gh[pousr]_\w{16,}|AKIA[0-9A-Z]{16}|hf_\w{16,})"),
+        "[secret]",
+    ),
+)
+"""Expression -> what is written in the place of what matches."""
 
 IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "BY": 28,
@@ -109,34 +126,12 @@ PERSONAL = (
     Pattern("payment card", re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d-])"), "", is_card),
 )
 
-_RUN = re.compile(r"[\u00c2-\u00f4][\u0080-\u024f\u02c6\u02dc\u2010-\u203a\u20ac\u2122\u00a0-\u00bf]+")
-_PLAUSIBLE = re.compile(
-    "^[\u00a0-\u017f\u0386-\u03ce\u0401-\u045f\u2010-\u203a\u20ac\u2122\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7af\uff01-\uff5e\U0001f300-\U0001faff]+$"
-)
-_CP1252 = {ord(bytes([b]).decode("cp1252", "ignore") or chr(b)): b for b in range(128, 256)} | {
-    b: b for b in range(128, 256)
-}
 
-
-def find_mojibake(text: str) -> str | None:
-    """Return characters that were decoded wrongly: UTF-8 read as Windows-1252 or Latin-1, or lost for good."""
-    if text.isascii():
-        return None
-    if "\ufffd" in text:
-        return "\ufffd"
-    return next((match[0] for match in _RUN.finditer(text) if _was_utf8(match[0])), None)
-
-
-def _was_utf8(run: str) -> bool:
-    """Tell whether these characters, as the bytes that they were, are UTF-8 of letters that people write."""
-    raw = bytes(_CP1252[ord(c)] for c in run if ord(c) in _CP1252)
-    if len(raw) != len(run):
-        return False
-    try:
-        meant = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return _PLAUSIBLE.fullmatch(meant) is not None
+def mask_private(text: str) -> str:
+    """Return text as logs may hold it: a word such as `[email]` in the place of all that could be private."""
+    for pattern, word in PRIVATE:
+        text = pattern.sub(word, text)
+    return text
 
 
 def mask_secrets(text: str) -> str:

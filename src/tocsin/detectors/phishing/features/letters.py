@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tocsin.features.folding import shorten
+from tocsin.features.excerpt import shorten
 
 LETTERS = "letters"
 """Name of the array: int32 [B, C], code point + CODES * marks; bit n - 1 of the marks is that of the n-gram."""

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.features.letters import BUCKETS, CODES, LONGEST, find_buckets, mark_letters
+from tocsin.detectors.phishing.features.letters import BUCKETS, CODES, LONGEST, find_buckets, mark_letters
 
 TEXT = st.text(st.characters(), max_size=40)
 

@@ -12,15 +12,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tocsin.features.folding import (
+from tocsin.detectors.phishing.features.folding import (
     LINK,
-    LONE,
     MANY_PARTS,
     NUMERIC_HOST,
     PUNYCODE,
     SHORTENER,
     USER_PART,
 )
+from tocsin.features.tokenizer import LONE
 
 CUES = "cues"
 """Name of the array: int32 [B, K], 1 where a text shows the kind."""
