@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tocsin.core.axes import Axes, Axis
 from tocsin.core.errors import InputError
 from tocsin.core.heads import Head
-from tocsin.core.types import Arrays
+from tocsin.core.types import Arrays, Files
 from tocsin.engine.arrays import ArrayBatches
-from tocsin.engine.task import Part, Plan, PlanContext, Report, Stage, StepOutput, WarmStart
+from tocsin.engine.task import Fits, Part, Plan, PlanContext, Report, Stage, StepOutput, WarmStart
 
 from . import PLACES, FirewallConfig, pack
 from .model import build_adapted, build_base
-from .writer import ASK, END, TOKENS
+from .writer import ADAPTERS, ASK, BASE, END, TOKENS
 
 Draw = Literal["shuffle", "sequential"]
 NOTHING = -1
@@ -65,7 +66,12 @@ def plan(context: PlanContext) -> Plan:
         (_passing(context.train), _passing(context.valid)),
     )
     adapt = _stage(context, "adapt", WriteTask(config, is_adapted=True), (context.train, context.valid))
-    return Plan((base, replace(adapt, init=(WarmStart("base"),), adapters_only=True)))
+    return Plan((base, replace(adapt, init=(WarmStart("base"),), adapters_only=True)), package)
+
+
+def package(fits: Fits) -> Files:
+    """Return the base and, apart from it, what was learned beside it."""
+    return {BASE: save(dict(fits["base"].weights)), ADAPTERS: save(dict(fits["adapt"].weights))}
 
 
 def _passing(part: Part) -> Part:

@@ -12,6 +12,7 @@ from safetensors.numpy import load as load_safetensors
 from tocsin.core.language import Limits
 from tocsin.core.types import Arrays, Files, Sample
 
+BASE, ADAPTERS = "base.safetensors", "adapters.safetensors"
 HEADS = 4
 NEAR = 4
 """Places that are known in their order."""
@@ -65,9 +66,7 @@ class Writer:
 
 def load(files: Files) -> Writer:
     """Return the writer; the adapters are added to the layers that they stand beside."""
-    weights = load_safetensors(files["model.safetensors"])
-    for name in [name.removesuffix(".up") for name in weights if name.endswith(".up")]:
-        weights[name + ".weight"] = (
-            weights[name + ".weight"] + weights[name + ".up"] @ weights[name + ".down"]
-        )
+    weights, beside = (load_safetensors(files[name]) for name in (BASE, ADAPTERS))
+    for name in [name.removesuffix(".up") for name in beside if name.endswith(".up")]:
+        weights[name + ".weight"] += beside[name + ".up"] @ beside[name + ".down"]
     return Writer(weights)
