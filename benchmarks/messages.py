@@ -14,12 +14,13 @@ from benchmarks.steps import TURN, TURNS, Step, beside_peer, engine_step, hand_s
 from benchmarks.table import publish
 from tocsin.detectors.phishing.augmentation import MessageBatches
 from tocsin.detectors.phishing.config import PhishingConfig
+from tocsin.detectors.phishing.encode import MessageEncoder, MessageOptions
+from tocsin.detectors.phishing.features.shape import SHAPE
 from tocsin.detectors.phishing.model import build_model
 from tocsin.detectors.phishing.training import DetectTask
 from tocsin.engine.arrays import ArrayBatches
 from tocsin.engine.optim import Corrections
 from tocsin.engine.task import Part
-from tocsin.features.text import SHAPE, TextEncoder, TextOptions
 
 ROWS, BATCH, THREADS, PLACES, VOCABULARY = 4096, 128, 1, 256, 16_000
 PEER_ROWS, PEER_TURNS = 1280, 3
@@ -57,7 +58,7 @@ def message_steps() -> dict[str, Step]:
     )
     sizes = np.clip(rng.lognormal(3.4, 0.9, ROWS), 2, 300).astype(int)
     texts = np.array([" ".join(rng.choice(words, size)) for size in sizes], dtype=object)
-    encoder = TextEncoder(TextOptions(tokens=PLACES, vocabulary=2_000)).fit({"text": texts})
+    encoder = MessageEncoder(MessageOptions(tokens=PLACES, vocabulary=2_000)).fit({"text": texts})
     label = rng.integers(0, 2, ROWS)
     part = Part({"text": texts}, encoder.encode({"text": texts}), label, np.full(ROWS, -1), {})
     plain = {"augment_share": 0.0, "hide_share": 0.0, "foreign_share": 0.0, "shape_dropout": 0.0}

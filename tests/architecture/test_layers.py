@@ -16,6 +16,7 @@ FOLDERS = [
 WINGS = ["training", "readiness", "pages", "judging", "using"]
 DETECTOR_FILES = [
     "__init__", "sample", "encode", "decode", "demo", "model", "training", "baselines/__init__", "baselines/rules",
+    "features/__init__", "features/cues",
 ]  # fmt: skip
 # What imports torch as it is imported. The rest of the package, the command line included, does not.
 TORCH_FOLDERS = {"nn", "engine", "workflows"}
@@ -84,6 +85,7 @@ LAYERS, WING, PLAIN, INDEPENDENT = (
         ("detectors/alpha/__init__", "tocsin.detectors.alpha.training", PLAIN),
         ("detectors/alpha/encode", "tocsin.detectors.alpha.model", PLAIN),
         ("detectors/alpha/baselines/rules", "tocsin.detectors.alpha.model", PLAIN),
+        ("detectors/alpha/features/cues", "tocsin.detectors.alpha.model", PLAIN),
         ("baselines/part", "torch", PLAIN),
         ("detectors/alpha/sample", "tocsin.detectors.beta.sample", INDEPENDENT),
     ],

@@ -146,7 +146,7 @@ REFUSED: list[tuple[str, Callable[[Path], object]]] = [
     ("duplicate-key", name_twice),
     ("manifest-changed", lambda folder: sign_as(folder, raw_of(folder).replace(b"cpu", b"gpu"))),
     ("manifest-changed", lambda folder: sign_as(folder, b"[]\n")),
-    ("schema-version", change_field("schema_version", 2)),
+    ("schema-version", change_field("schema_version", 1)),
     ("schema-version", change_field("schema_version", None)),
     ("manifest-invalid", change_field("surprise", 1)),
     ("manifest-invalid", change_field("runtime", "pickle")),

@@ -15,10 +15,10 @@ from tocsin.detectors import intrusion
 from tocsin.detectors.intrusion.augmentation import Chain, HideFeatures, MaskFeatures, MixOutliers
 from tocsin.detectors.phishing.augmentation import MessageBatches
 from tocsin.detectors.phishing.config import PhishingConfig
+from tocsin.detectors.phishing.encode import MessageEncoder, MessageOptions
 from tocsin.engine.batch import Batch
 from tocsin.engine.generators import make_generator
 from tocsin.engine.task import Part
-from tocsin.features.text import TextEncoder, TextOptions
 from truths import truths
 
 FOLDER = Path(intrusion.__file__).parents[1]
@@ -32,7 +32,7 @@ def message_batches(**shares: float) -> MessageBatches:
     rng = np.random.default_rng(0)
     words = np.array(["please", "verify", "account", "dinner", "tonight", "bank", "https://a.example/x"])
     texts = np.array([" ".join(rng.choice(words, 12)) for _ in range(200)], dtype=object)
-    encoder = TextEncoder(TextOptions(tokens=32, vocabulary=400)).fit({"text": texts})
+    encoder = MessageEncoder(MessageOptions(tokens=32, vocabulary=400)).fit({"text": texts})
     label = rng.integers(0, 2, 200)
     part = Part(
         {"text": texts}, encoder.encode({"text": texts}), truths(label, ["kind"] * len(label)), ("kind",)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.meters import dataset
-from tocsin.data.fingerprint import fingerprint, mix, number_keys, row_keys, text_keys
+from tocsin.core.types import column
+from tocsin.data.fingerprint import content_fingerprint, fingerprint, mix, number_keys, row_keys, text_keys
 from truths import relabel
 
 
@@ -51,6 +52,14 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_it_follows_every_change(change):
     assert fingerprint(change(base())) != fingerprint(base())
+
+
+def test_it_follows_what_the_truth_says_beside_the_label():
+    spans = [column([spans, None, ()], numeric=False) for spans in (((0, 4),), ((0, 5),))]
+    marked = [replace(base(), truth={**base().truth, "spans": values}) for values in spans]
+    for digest in (fingerprint, content_fingerprint):
+        assert len({digest(d) for d in (base(), *marked)}) == 3
+        assert digest(marked[0]) == digest(replace(marked[0], truth=dict(marked[0].truth)))
 
 
 def test_it_follows_the_division():

@@ -14,6 +14,8 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+from end_to_end.command import with_path
+
 BLOCKED = """
 import sys
 
@@ -68,7 +70,7 @@ def serving(artifact: Path, *options: str, extra_path: Path | None = None) -> It
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = os.environ | ({"PYTHONPATH": str(extra_path)} if extra_path else {})
+    environment = os.environ | with_path(extra_path)
     command = [sys.executable, "-c", BLOCKED, "serve", str(artifact), "--port", str(port), *options]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,27 +1,19 @@
 """A detector written as one folder in another package is found, trained, packaged and served; no other file changes."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from end_to_end.command import succeed, tocsin
+from end_to_end.domains.training import make
+from end_to_end.packages import install
 from end_to_end.server import serving
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of installed packages that holds the detector and nothing else."""
-    site = tmp_path_factory.mktemp("site")
-    shutil.copytree(HERE / "domains", site / "other_package", ignore=shutil.ignore_patterns("__pycache__"))
-    info = site / "other_package-0.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-package\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[tocsin.detectors]\ndomains = other_package\n")
-    return site
+    return install("domains", tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +21,7 @@ def artifact(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The detector, trained and sealed by the ordinary verbs."""
     folder = tmp_path_factory.mktemp("work")
     recipe = folder / "recipe.yaml"
-    made = (
-        f"from other_package.training import make; from pathlib import Path; make(Path({str(folder)!r}), 0)"
-    )
-    _python(site, made)
+    make(folder, 0)
     succeed("new", "domains", recipe, extra_path=site)
     sets = ["--set", f"data.train=[{folder / 'domains.csv'}]", "--set", f"output={folder / 'runs'}"]
     report = json.loads(succeed("train", recipe, *sets, "--json", extra_path=site))
@@ -69,13 +58,3 @@ def test_without_its_package_it_is_not_there(tmp_path: Path) -> None:
     done = tocsin("new", "domains", tmp_path / "recipe.yaml")
     assert done.returncode == 2
     assert "no detector 'domains'" in done.stderr
-
-
-def _python(site: Path, code: str) -> None:
-    import os
-    import subprocess
-    import sys
-
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(site)}, timeout=60
-    )

@@ -1,6 +1,7 @@
 """In-memory batches: what they hold, their order, and how fast they are."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsin.core.axes import Axis
 from tocsin.core.errors import InputError
 from tocsin.core.promise import Promise
 from tocsin.engine.arrays import ArrayBatches
@@ -109,6 +111,24 @@ def test_terms_follow_their_rows():
     source = ArrayBatches({"id": ids}, {}, 5, terms=ids / 2)
     for index in range(3):
         assert torch.equal(source[index].terms_B, source[index].inputs["id"] / 2.0)
+
+
+def test_batches_are_cut_at_their_longest_row():
+    """The size says where a row ends, never a 0; targets are cut with the inputs."""
+    length = np.array([1, 2, 5, 3, 4, 0])
+    values = np.zeros((6, 5), dtype=np.int64)
+    marks = np.where(np.arange(5) < length[:, None], 0, -1)
+    source = ArrayBatches(
+        {"values": values, "length": length}, {"marks": marks}, 2, draw="sequential",
+        axes={"values": (Axis("places", "length"),)}, target_axes={"marks": (Axis("places", "length", pad=-1),)},
+    )  # fmt: skip
+    assert [source[i].inputs["values"].shape for i in range(3)] == [(2, 2), (2, 5), (2, 4)]
+    for i in range(3):
+        batch = source[i]
+        assert batch.targets["marks"].shape == batch.inputs["values"].shape
+        assert ((batch.targets["marks"] == 0).sum(1) == batch.inputs["length"]).all()
+    whole = replace(source, axes={}, target_axes={})
+    assert whole[0].inputs["values"].shape == whole[0].targets["marks"].shape == (2, 5)
 
 
 def test_bad_arrays_are_refused():

@@ -191,6 +191,29 @@ def test_adapters_are_packaged_as_files_and_the_base_is_made_again(tmp_path: Pat
         put_weights(other, weights)
 
 
+class WholeTask(Classify):
+    """The same names as those of AdaptTask, all of which learn."""
+
+    def build(self) -> nn.Module:
+        return Adapted().requires_grad_()
+
+
+def test_a_frozen_base_that_was_fitted_before_is_put_back(tmp_path: Path) -> None:
+    base = make_stage(CONTEXT.train, CONTEXT.valid, WholeTask(dropout=0.0))
+    task = AdaptTask(dropout=0.0)
+    adapt = replace(base, name="adapt", task=task, init=(WarmStart("base"),), adapters_only=True)
+    found = run(Plan((base, adapt)), CONTEXT, tmp_path)
+    assert isinstance(found.packaged, nn.Module)
+    state, fitted = found.packaged.state_dict(), dict(found.fits["base"].weights)
+    frozen = {name for name in state if name.startswith("base.")}
+    assert frozen.isdisjoint(found.last.weights), "they are in no file of the stage"
+    assert same({n: state[n] for n in frozen}, {n: fitted[n] for n in frozen})
+    drawn = replace(found.last, warm={}, stage=replace(adapt, init=())).module().state_dict()
+    assert not same({n: drawn[n] for n in frozen}, {n: fitted[n] for n in frozen}), (
+        "the control: a drawn base"
+    )
+
+
 class Silent:
     """Batches of one's own that say nothing of augmentation."""
 

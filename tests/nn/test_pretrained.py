@@ -14,9 +14,9 @@ from detectors.phishing.tiny import KINDS, PLACES, make_tiny
 from tocsin.core.axes import Axis
 from tocsin.core.errors import InputError
 from tocsin.detectors.phishing.config import PhishingConfig
+from tocsin.detectors.phishing.features.shape import SHAPE
 from tocsin.detectors.phishing.model import build_model
 from tocsin.engine.decisions import decision_heads
-from tocsin.features.text import SHAPE
 from tocsin.nn.export import export_onnx, parity
 from tocsin.nn.pretrained import PretrainedTrunk, load_encoder
 

@@ -1,8 +1,9 @@
-"""Each language has its confusion matrix and its ROC curve; what holds one class has none."""
+"""Each value of a facet has its confusion matrix and its ROC curve; what holds one class has none."""
 
 import numpy as np
 import pytest
 
+from tocsin.metrics.comparison import NOVELTY
 from tocsin.metrics.evaluation import evaluate_binary
 from tocsin.workflows.pages.facet_figures import draw_by_facet
 
@@ -42,3 +43,11 @@ def test_figures_by_language_and_none_of_sources_with_one_class(lines):
     labels = [text.get_text() for text in curves.axes[0].get_legend().get_texts()]
     assert labels == [f"{s.name}: {s.roc_auc:.3f}" for s in lines if s.by == "language"]
     assert draw_by_facet(()) == {}
+
+
+@pytest.mark.parametrize(("by", "drawn"), [("sensor", True), (NOVELTY, False)])
+def test_every_facet_is_drawn_but_not_what_training_held(by: str, drawn: bool):
+    truth = np.arange(400) % 2
+    values = np.array(["one", "two"], dtype=object)[np.arange(400) // 200]
+    lines = evaluate_binary(truth, truth * 0.5 + 0.25, 0.5, slices={by: values}).slices
+    assert set(draw_by_facet(lines)) == ({f"confusion_by_{by}", f"roc_by_{by}"} if drawn else set())

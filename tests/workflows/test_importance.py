@@ -1,10 +1,15 @@
 """What a feature is worth: the difference of two areas, its deviation, and what follows from them."""
 
+from types import SimpleNamespace
+from typing import Self
+
 import numpy as np
 import pytest
+from pydantic import model_validator
 from sklearn.metrics import roc_auc_score
 
-from tocsin.workflows.readiness.importance import compare_auc
+from tocsin.core.types import Sample, column, tabulate
+from tocsin.workflows.readiness.importance import compare_auc, put
 
 
 def drawn(seed: int, rows: int = 400, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -54,3 +59,32 @@ def test_one_class_says_nothing(positives: int) -> None:
     label = np.arange(400) < positives
     _, first, second = drawn(3)
     assert np.isnan(compare_auc(label.astype(int), first, second)).all()
+
+
+class Tree(Sample):
+    """Each node's parent is a node."""
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if any(parent >= len(self.names) for parent in self.parents):
+            raise ValueError("a parent that is not there")
+        return self
+
+
+def test_a_value_is_moved_only_to_rows_that_stay_samples() -> None:
+    """A tree of one name cannot have the parents of one of three; it keeps its own."""
+    trees = [
+        Tree(names=("a",), parents=(0,)),
+        Tree(names=("a", "b", "c"), parents=(0, 2)),
+        Tree(names=(), parents=()),
+    ]
+    columns = tabulate(trees, Tree)
+    predictor = SimpleNamespace(schema=SimpleNamespace(sample=Tree))
+    moved = put(predictor, columns, "parents", column([(2,), (0,), ()], numeric=False))
+    assert moved["parents"].tolist() == [(0,), (0,), ()]
+    assert columns["parents"].tolist() == [(0,), (0, 2), ()]
+    free = put(predictor, columns, "names", column([("x", "y"), ("x", "y", "z"), ("x",)], numeric=False))
+    assert free["names"].tolist() == [("x", "y"), ("x", "y", "z"), ("x",)]

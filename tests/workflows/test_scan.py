@@ -85,7 +85,8 @@ def mails(tmp_path: Path) -> Path:
 
 
 def scan(*arguments: object, stdin: bytes = b"") -> Any:
-    return CliRunner().invoke(app, ["scan", *map(str, arguments)], input=stdin, env={"COLUMNS": "300"})
+    command = ["scan", "--artifact", "mailtoy@champion", *map(str, arguments)]
+    return CliRunner().invoke(app, command, input=stdin, env={"COLUMNS": "300"})
 
 
 def test_a_positive_ends_with_ten_and_shows_why(mails: Path) -> None:

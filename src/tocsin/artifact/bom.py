@@ -10,17 +10,20 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from tocsin.artifact.manifest import ONNX, WEIGHTS, Manifest
+from tocsin.artifact.manifest import ENCODER, Manifest
 from tocsin.core.durable import json_bytes
 from tocsin.core.types import Files
 
 MODEL = "model"
+NUMBERS = (".onnx", ".safetensors")
+"""How the names of files end that hold a model."""
 
 
 def write_bom(manifest: Manifest, files: Files) -> bytes:
     """Return `bom.cdx.json`: the model with the hashes of its files, and every library beneath it."""
     libraries = _libraries(manifest)
-    parts = [_file(name, files[name]) for name in (ONNX, WEIGHTS) if name in files]
+    held = [n for n in sorted(files) if n.endswith(NUMBERS) and not n.startswith(ENCODER)]
+    parts = [_file(name, files[name]) for name in held]
     identity = "".join(part["hashes"][0]["content"] for part in parts) + manifest.created_at
     return json_bytes(
         {

@@ -88,7 +88,10 @@ class Manifest(Frozen):
     def calibrated(self) -> Calibration:
         """How scores become verdicts; InputError where the model gives none."""
         if self.calibration is None:
-            raise InputError(f"artifact {self.name!r} gives no verdicts: {self.detector} answers with texts")
+            raise InputError(
+                f"artifact {self.name!r} gives no verdicts: {self.detector} answers with texts;"
+                " ask it by `tocsin serve`"
+            )
         return self.calibration
 
     @property

@@ -3,9 +3,12 @@
 Shapes: N training rows, V validation rows, B bins.
 """
 
+from typing import Literal
+
 import numpy as np
 
 from tocsin.audit.findings import ColumnFacts
+from tocsin.core.types import holds_sequences, sizes_of
 from tocsin.data.dataset import Dataset
 from tocsin.metrics.classification import judge, measure
 
@@ -25,10 +28,11 @@ def _facts(name: str, train: Dataset, other: Dataset) -> ColumnFacts:
     column = train.columns[name]
     text = column.dtype == object
     missing = np.array([v is None for v in column], dtype=bool) if text else np.isnan(column)
-    _, counts = np.unique(column[~missing].astype(str) if text else column[~missing], return_counts=True)
+    present = column[~missing]
+    _, counts = np.unique(np.array(list(map(str, present))) if text else present, return_counts=True)
     return ColumnFacts(
         name=name,
-        kind="text" if text else "number",
+        kind=kind_of(column),
         missing=float(missing.mean()) if len(missing) else 0.0,
         infinite=0 if text else int(np.isinf(column).sum()),
         distinct=len(counts),
@@ -37,14 +41,22 @@ def _facts(name: str, train: Dataset, other: Dataset) -> ColumnFacts:
     )
 
 
+def kind_of(column: np.ndarray) -> Literal["number", "text", "sequence"]:
+    """Return what a column [N] holds."""
+    return "sequence" if holds_sequences(column) else "text" if column.dtype == object else "number"
+
+
 def single_auc(column: np.ndarray, label: np.ndarray, other: np.ndarray, truth: np.ndarray) -> float | None:
     """Return the ROC-AUC on other rows of the share of positives per bin of one training column.
 
     Up to 64 bins at quantiles, or one per text; so a column need not rise with the label to be caught.
-    column, label: [N]; other, truth: [V]. None where a class is missing on either side.
+    Of sequences the sizes are binned. column, label: [N]; other, truth: [V]. None where a class is missing on either
+    side.
     """
     if set(np.unique(label)) != {0, 1} or set(np.unique(truth)) != {0, 1}:
         return None
+    if holds_sequences(column):
+        column, other = sizes_of(column), sizes_of(other)
     codes, others = _text_bins(column, other) if column.dtype == object else _number_bins(column, other)
     rows = np.bincount(codes, minlength=others.max() + 1)
     positives = np.bincount(codes, label, minlength=len(rows))

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tocsin.audit.findings import Finding
-from tocsin.audit.patterns import PERSONAL, SECRETS, Pattern, find_mojibake, redact
+from tocsin.audit.mojibake import find_mojibake
 from tocsin.audit.sides import EXAMPLES, Sides, enumerate_items, examples
+from tocsin.core.private_data import PERSONAL, SECRETS, Pattern, redact
 from tocsin.data.dataset import Dataset
+from tocsin.data.texts import spoken
 
 BROKEN, BLANK = 0.001, 0.001
 """Share of rows with broken, or without any, text from which it is a warning."""
@@ -84,7 +86,7 @@ def _search(part: Dataset, patterns: Sequence[Pattern]) -> dict[str, dict[int, s
 
 
 def _text_columns(part: Dataset) -> Mapping[str, np.ndarray]:
-    return {name: values for name, values in part.columns.items() if values.dtype == object}
+    return {name: spoken(values) for name, values in part.columns.items() if values.dtype == object}
 
 
 def check_blanks(sides: Sides) -> Iterator[Finding]:

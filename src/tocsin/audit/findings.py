@@ -24,7 +24,7 @@ class ColumnFacts(Frozen):
     """One field of the sample, over the training rows."""
 
     name: str
-    kind: Literal["number", "text"]
+    kind: Literal["number", "text", "sequence"]
     missing: float = Field(description="share of rows without a value")
     infinite: int = Field(description="rows that hold an infinity")
     distinct: int = Field(description="different values, missing left out")

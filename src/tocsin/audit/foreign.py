@@ -3,7 +3,7 @@
 Shapes: N rows, L lively columns (those whose values change often from row to row).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -103,9 +103,13 @@ def check_empty_rows(sides: Sides) -> Iterator[Finding]:
 
 def _says_nothing(column: np.ndarray) -> np.ndarray:
     if column.dtype == object:
-        return np.array([v is None or v.strip().casefold() in NOTHING for v in column], dtype=bool)
+        return np.array([v is None or _is_nothing(v) for v in column], dtype=bool)
     empty: np.ndarray = np.isnan(column) | (column == 0)
     return empty
+
+
+def _is_nothing(value: str | Sequence[object]) -> bool:
+    return value.strip().casefold() in NOTHING if isinstance(value, str) else not value
 
 
 def check_foreign_sources(sides: Sides) -> Iterator[Finding]:

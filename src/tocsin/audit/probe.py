@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tocsin.audit.sides import is_missing
-from tocsin.core.types import Columns, rows
+from tocsin.core.types import Columns, holds_sequences, rows, sizes_of
 from tocsin.data.texts import join_texts
 
 LEAST_SEEN, MOST_VALUES = 5, 250
@@ -56,10 +56,16 @@ def fit_probe(
     return fit_words(columns, label, texts) if texts else fit_trees(columns, label, growth)
 
 
+def measured(columns: Columns) -> Columns:
+    """Return columns with the sizes of sequences in place of them: all that a probe sees of those."""
+    return {n: sizes_of(values) if holds_sequences(values) else values for n, values in columns.items()}
+
+
 def fit_trees(columns: Columns, label: np.ndarray, growth: Growth = Growth()) -> Probe:
     """Fit gradient boosted trees on numbers, and on names as codes."""
     import lightgbm
 
+    columns = measured(columns)
     known = {name: _frequent(values) for name, values in columns.items() if values.dtype == object}
     matrix = _flatten(columns, known)
     codes = [i for i, name in enumerate(columns) if name in known]
@@ -72,7 +78,7 @@ def fit_trees(columns: Columns, label: np.ndarray, growth: Growth = Growth()) ->
 
     def predict(other: Columns) -> np.ndarray:
         return np.asarray(
-            booster.predict(_flatten(other, known), num_threads=growth.threads), dtype=np.float64
+            booster.predict(_flatten(measured(other), known), num_threads=growth.threads), dtype=np.float64
         )
 
     return Probe(predict, f"LightGBM, {growth.trees} trees of {growth.leaves} leaves")
@@ -105,6 +111,7 @@ def fit_words(columns: Columns, label: np.ndarray, texts: Sequence[str]) -> Prob
     from sklearn.feature_extraction.text import HashingVectorizer
     from sklearn.linear_model import LogisticRegression
 
+    columns = measured(columns)
     edges = {n: _edges(v) for n, v in columns.items() if v.dtype != object}
     hashing = HashingVectorizer(analyzer=list, n_features=HASHES, alternate_sign=False)
     model = LogisticRegression(C=20.0, solver="liblinear", dual=True, random_state=0)
@@ -113,7 +120,7 @@ def fit_words(columns: Columns, label: np.ndarray, texts: Sequence[str]) -> Prob
         model.fit(hashing.transform(say(columns, texts, edges)), label)
 
     def predict(other: Columns) -> np.ndarray:
-        found: Any = model.predict_proba(hashing.transform(say(other, texts, edges)))
+        found: Any = model.predict_proba(hashing.transform(say(measured(other), texts, edges)))
         return np.asarray(found[:, 1], dtype=np.float64)
 
     return Probe(predict, "logistic regression on hashed words and pairs of words")

@@ -12,7 +12,7 @@ from tocsin.audit.findings import ColumnShift, Finding
 from tocsin.audit.probe import Growth, fit_probe
 from tocsin.audit.shortcuts import thin
 from tocsin.audit.sides import Sides, enumerate_items, has_both
-from tocsin.core.types import column
+from tocsin.core.types import holds_sequences, sizes_of
 from tocsin.data.dataset import Dataset
 from tocsin.data.sources import concatenate
 from tocsin.metrics.classification import judge, measure
@@ -37,14 +37,13 @@ def measure_shift(sides: Sides) -> tuple[ColumnShift, ...]:
 
 def _compare(name: str, train: Dataset, test: Dataset, *, free: bool) -> ColumnShift:
     one, other = train.columns[name], test.columns[name]
-    if free:
-        one, other = (
-            column([None if v is None else len(v) for v in values], numeric=True) for values in (one, other)
-        )
+    measured = "characters" if free else "size" if holds_sequences(one) else ""
+    if measured:
+        one, other = sizes_of(one), sizes_of(other)
     text = one.dtype == object
     counts = _text_counts(one, other) if text else _number_counts(one, other)
     return ColumnShift(
-        name=f"{name} (characters)" if free else name,
+        name=f"{name} ({measured})" if measured else name,
         psi=stability_index(*counts),
         ks=None if text else kolmogorov(one, other),
         expected=(int((counts.sum(axis=0) > 0).sum()) - 1) * (1 / len(one) + 1 / len(other)),

@@ -6,7 +6,7 @@ Shapes: N rows of a side, M rows of the dataset and the official test together.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from tocsin.data.clusters import connect, near_duplicates
 from tocsin.data.dataset import Dataset
 from tocsin.data.fingerprint import row_keys, text_keys
 from tocsin.data.splits import Fold
-from tocsin.data.texts import find_texts, join_texts
+from tocsin.data.texts import find_texts, join_texts, text_columns
 
 EXAMPLES = 5
 Found = TypeVar("Found")
@@ -104,8 +104,7 @@ class Sides:
     @property
     def names(self) -> list[str]:
         """Text columns that hold names and codes, not free text."""
-        columns = self.dataset.columns
-        return [n for n, values in columns.items() if values.dtype == object and n not in self.texts]
+        return [name for name in text_columns(self.dataset.columns) if name not in self.texts]
 
     def everything(self) -> Iterator[Dataset]:
         """Yield the dataset, and the official test where there is one."""
@@ -120,6 +119,7 @@ Check = Callable[[Sides], Iterator[Finding]]
 def of_labels(check: Check) -> Check:
     """Return a check that runs where the truth of the rows is a label; pairs and answers have none."""
 
+    @wraps(check)
     def run(sides: Sides) -> Iterator[Finding]:
         if "label" in sides.dataset.truth:
             yield from check(sides)

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from tocsin.audit.columns import kind_of
 from tocsin.audit.findings import Finding
 from tocsin.audit.sides import EXAMPLES, Sides, count, enumerate_items, examples
 
@@ -20,10 +21,7 @@ def check_schema(sides: Sides) -> Iterator[Finding]:
     """See that training and test have the same fields of the same kinds."""
     if sides.official is None:
         return
-    kinds = [
-        {n: "text" if v.dtype == object else "number" for n, v in d.columns.items()}
-        for d in sides.everything()
-    ]
+    kinds = [{n: kind_of(v) for n, v in d.columns.items()} for d in sides.everything()]
     wrong = sorted(n for n in kinds[0].keys() | kinds[1].keys() if kinds[0].get(n) != kinds[1].get(n))
     if wrong:
         message = f"training and test do not agree on: {', '.join(wrong)}"

@@ -15,7 +15,9 @@ rows = typer.Typer(help="Work on data files.", no_args_is_help=True)
 def data_add(
     file: Annotated[Path, typer.Argument(help="CSV with the new rows", show_default=False)],
     to: Annotated[Path, typer.Option("--to", help="CSV to append them to", show_default=False)],
-    detector: Annotated[str, typer.Option(help="detector whose schema the rows must fit")] = "phishing",
+    detector: Annotated[
+        str, typer.Option(help="detector whose schema the rows must fit", show_default=False)
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, write nothing")] = False,
     json: Json = False,
 ) -> None:

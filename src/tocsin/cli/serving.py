@@ -1,9 +1,10 @@
 """The verbs that let a sealed model answer."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from tocsin.cli.options import DEFAULT_STORE, ArtifactFolder, DataFiles, Json, PublicKey, StoreFolder
 from tocsin.cli.output import emit_json, emit_line, emit_record, emit_table, say
@@ -42,28 +43,41 @@ def predict(
         )
 
 
-@serving.command()
+class ScanVerb(TyperCommand):
+    """The verb `scan`: its help says what the detectors read, which are imported for it."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click gives it
+        """Write what each detector reads."""
+        from tocsin.core.plugins import detector_names, load_detector
+
+        found = [(name, load_detector(name)) for name in detector_names()]
+        with formatter.section("What is read"):
+            formatter.write_dl([(name, detector.scans) for name, detector in found if detector.scan])
+
+
+@serving.command(cls=ScanVerb)
 def scan(
     targets: Annotated[
         list[str],
         typer.Argument(help="files or folders; - reads stdin", metavar="TARGET", show_default=False),
     ],
     artifact: Annotated[
-        str, typer.Option(help="artifact folder, or detector@alias in --store")
-    ] = "phishing@champion",
+        str | None,
+        typer.Option(help="artifact folder, or detector@alias in --store [the only champion that scans]"),
+    ] = None,
     form: Annotated[str, typer.Option("--format", help=f"one of {', '.join(FORMATS)}")] = "table",
     explain: Annotated[int, typer.Option(min=0, help="strongest reasons per positive target")] = 3,
     store: StoreFolder = DEFAULT_STORE,
     key: PublicKey = None,
     json: Json = False,
 ) -> None:
-    """Give a verdict on raw files: mail as .eml, mbox or Maildir; exit 10 when one is positive."""
+    """Give a verdict on raw files, as the artifact's detector reads them; exit 10 when one is positive."""
     from tocsin.workflows.using.scan import Scan
-    from tocsin.workflows.using.stores import Source
+    from tocsin.workflows.using.stores import Source, find_scanner
     from tocsin.workflows.using.writer import load_writer, write
 
     writer = load_writer("json" if json else form)
-    run = Scan(Source(artifact, store, key), targets, explain)
+    run = Scan(Source(artifact or find_scanner(store), store, key), targets, explain)
     emitters = {"document": emit_json, "record": emit_record, "line": emit_line, "note": say}
     for kind, content in write(writer(run), run.results()):
         emitters[kind](content)

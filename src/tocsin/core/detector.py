@@ -65,6 +65,8 @@ class Detector:
     scan: str | None = None
     """`module:function`: (path, or binary stream of what came by stdin) -> iterator of Target. It yields what it
     can read, whatever the bytes are, and raises InputError only where there is nothing to be read."""
+    scans: str = ""
+    """What `scan` reads, for the help: `mail as .eml, mbox or Maildir`."""
     tests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What proves it, line of the scorecard -> names: `I2` and `I3` what the names of its own tests and of its
     end-to-end tests begin with, `D7` folders of the code that makes its features."""

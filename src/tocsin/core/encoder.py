@@ -32,7 +32,10 @@ class Encoder(Protocol):
         ...
 
     def encode(self, columns: Columns) -> Arrays:
-        """Return the model's inputs, row axis first; a row's arrays do not depend on its neighbours."""
+        """Return the model's inputs, row axis first; a row's arrays do not depend on its neighbours.
+
+        But for its padding: an axis may be as long as the longest row of the call.
+        """
         ...
 
     def flatten(self, arrays: Arrays) -> tuple[np.ndarray, list[str], list[bool]]:

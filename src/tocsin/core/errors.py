@@ -4,7 +4,7 @@
 |---|---|
 | 0 | done |
 | 1 | a check failed: the work was done and the answer is no |
-| 2 | bad input: a file, row, key or value, or a file that cannot be read; before the first fit it leaves no trace |
+| 2 | bad input: a file, row, key or value, or a file that cannot be used; before the first fit it leaves no trace |
 | 3 | training collapsed; `collapse_report.json` says why |
 | 4 | stopped by a signal after a checkpoint; run again with `--resume` |
 | 5 | a process of several was lost: killed, or out of memory; run again with `--resume` |

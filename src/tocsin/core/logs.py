@@ -16,6 +16,8 @@ from typing import Any
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from tocsin.core.private_data import mask_private
+
 LONGEST = 2000
 """Characters kept of one text."""
 DEEPEST = 4
@@ -23,22 +25,6 @@ DEEPEST = 4
 MOST = 50
 """Items kept of a list or mapping."""
 
-PRIVATE = (
-    (re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), "[email]"),
-    (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b"), "[ip]"),
-    (
-        re.compile(
-            r"(?i)(?<![\w:])(?:(?:[0-9a-f]{1,4}:){7}|(?:[0-9a-f]{1,4}:){0,6}(?::[0-9a-f]{1,4}){0,6}:)"
-            r"[0-9a-f]{1,4}(?![\w:])"
-        ),
-        "[ip]",
-    ),
-    (re.compile(r"(?i)\b(bearer|token|password|secret|api[_-]?key)\b(\s*[=:]?\s*)\S+"), r"\1\2[secret]"),
-    (
-        re.compile(r"\b(?:eyJ[\w-]+\.[\w-]+\.[\w-]*|gh[pousr]_\w{16,}|AKIA[0-9A-Z]{16}|hf_\w{16,})"),
-        "[secret]",
-    ),
-)
 OWN = frozenset({"timestamp", "own_address"})
 """Fields that are left as they are: this program wrote them, and an address in them is its own."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -142,8 +128,6 @@ def _clean(value: Any, depth: int) -> Any:
 
 
 def _clean_text(text: str) -> str:
-    shown = text[:LONGEST]
-    for pattern, word in PRIVATE:
-        shown = pattern.sub(word, shown)
+    shown = mask_private(text[:LONGEST])
     shown = CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), shown)
     return shown if len(text) <= LONGEST else f"{shown}... ({len(text)} characters)"

@@ -51,7 +51,11 @@ class Place(BaseModel):
 
 
 class Evidence(BaseModel):
-    """One reason for a verdict. `weight` is the fall of the logit when this part is hidden from the model."""
+    """One reason for a verdict.
+
+    `weight` is the fall of the logit when this part is hidden from the model, or the logit of the part itself where the
+    decoder found it, such as a span.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -149,6 +153,18 @@ def holds_text(values: np.ndarray) -> bool:
     if values.dtype != object:
         return False
     return isinstance(next((value for value in values if value is not None), None), str)
+
+
+def holds_sequences(values: np.ndarray) -> bool:
+    """Tell whether a column [N] holds sequences, by its first value that is not missing."""
+    if values.dtype != object:
+        return False
+    return isinstance(next((value for value in values if value is not None), None), tuple | list)
+
+
+def sizes_of(values: np.ndarray) -> np.ndarray:
+    """Return how long each text or sequence of a column [N] is, float64 [N], NaN where it is missing."""
+    return column([None if value is None else len(value) for value in values], numeric=True)
 
 
 def rows(columns: Columns) -> int:

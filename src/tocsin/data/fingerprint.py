@@ -50,24 +50,31 @@ def row_keys(columns: Columns) -> np.ndarray:
 
 
 def fingerprint(dataset: Dataset, parts: Sequence[np.ndarray] = (), others: Sequence[Dataset] = ()) -> str:
-    """Return the sha256 over the names of the fields, every row's id, label and content, and the division."""
+    """Return the sha256 over the names of the fields, every row's id, truth and content, and the division."""
     digest = sha256()
     for rows in (dataset, *others):
         texts = ("", *rows.columns, "", *rows.ids, "", *rows.category)
         digest.update("\0".join(texts).encode("utf-8", "surrogatepass"))
         digest.update(rows.label.astype("<i8").tobytes())
         digest.update(row_keys(rows.columns).astype("<u8").tobytes())
+        digest.update(_other_truth(rows))
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part.astype("<i8").tobytes())
     return digest.hexdigest()
 
 
 def content_fingerprint(dataset: Dataset) -> str:
-    """Return the sha256 over the names of the fields and every row's label and content, in their order.
+    """Return the sha256 over the names of the fields and every row's truth and content, in their order.
 
     Where a row stood in which file does not count, so that rows can be known again in a file of their own.
     """
     digest = sha256("\0".join((*dataset.columns, "", *dataset.category)).encode("utf-8", "surrogatepass"))
     digest.update(dataset.label.astype("<i8").tobytes())
-    digest.update(row_keys(dataset.columns).astype("<u8").tobytes())
+    digest.update(row_keys(dataset.columns).astype("<u8").tobytes() + _other_truth(dataset))
     return digest.hexdigest()
+
+
+def _other_truth(dataset: Dataset) -> bytes:
+    """Return the keys of what the truth says beside label and category, such as spans; b"" where it says no more."""
+    others = {n: values for n, values in dataset.truth.items() if n not in ("label", "category")}
+    return row_keys(others).astype("<u8").tobytes() if others else b""

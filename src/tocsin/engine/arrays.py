@@ -1,4 +1,4 @@
-"""Batches of tabular data that lies in memory: one gather per tensor, no per-row work.
+"""Batches of arrays that lie in memory: one gather per tensor, no per-row work.
 
 Shape legend: B rows of a batch, N rows of the table, C classes.
 """
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tocsin.core.axes import Axes, cut
 from tocsin.core.errors import InputError
 from tocsin.core.promise import Promise, promised
 from tocsin.core.types import Arrays
@@ -31,7 +32,8 @@ class ArrayBatches:
 
     `draw` is `shuffle` (every row once an epoch), `sequential` (rows as they stand, for evaluation) or
     `weighted` (N draws with replacement, every class of `classes` equally likely, classes below 0 never).
-    `terms` says what each row adds to the count of the loss, one by default.
+    `terms` says what each row adds to the count of the loss, one by default. Where rows differ in size, `axes` of the
+    inputs and `target_axes` cut each batch to its longest row, whose size stands among the inputs.
     """
 
     inputs: Arrays
@@ -44,6 +46,8 @@ class ArrayBatches:
     classes: np.ndarray | None = None
     """[N] integers: what `weighted` balances."""
     transform: Transform | None = None
+    axes: Axes = field(default_factory=dict)
+    target_axes: Axes = field(default_factory=dict)
     _order: tuple[int, Tensor] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -67,7 +71,7 @@ class ArrayBatches:
 
     def __getitem__(self, index: int) -> Batch:
         epoch, place = divmod(index, len(self))
-        batch = self._gather(epoch, place * self.batch_size)
+        batch = self._cut(self._gather(epoch, place * self.batch_size))
         if self.transform is None:
             return batch
         return self.transform(batch, make_generator(self.seed, epoch, place))
@@ -82,6 +86,14 @@ class ArrayBatches:
             {name: values.index_select(0, index_B) for name, values in whole.targets.items()},
             whole.terms_B.index_select(0, index_B),
         )
+
+    def _cut(self, batch: Batch) -> Batch:
+        if not self.axes and not self.target_axes:
+            return batch
+        inputs, targets = ({k: v.numpy() for k, v in side.items()} for side in (batch.inputs, batch.targets))
+        found = cut(inputs, self.axes), cut(targets, self.target_axes, inputs)
+        cut_inputs, cut_targets = ({k: torch.from_numpy(v) for k, v in side.items()} for side in found)
+        return Batch(cut_inputs, cut_targets, batch.terms_B)
 
     def _order_of(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:

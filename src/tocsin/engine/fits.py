@@ -16,7 +16,7 @@ from tocsin.engine.loop import FitOptions, FitResult, fit
 from tocsin.engine.prediction import predict
 from tocsin.engine.step import MicroBatches
 from tocsin.engine.task import PlanContext, Report, Stage
-from tocsin.engine.weights import put_weights
+from tocsin.engine.weights import put_weights, warm_start
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Finished:
     fabric: Fabric
     options: PlanOptions
     crossed: Arrays | None = None
+    warm: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    """Name of an earlier fit -> its best weights: what the stage may have started from."""
 
     @property
     def weights(self) -> Mapping[str, Tensor]:
@@ -72,6 +74,9 @@ class Finished:
         seed_generators(self.options.seed)  # parameters that are in no file are made as they were for the fit
         module = self.stage.task.build()
         restore_generators(before)
+        warm_start(
+            module, self.stage.init, self.warm
+        )  # a frozen base that was fitted before is in no file either
         put_weights(module, self.weights, self.stage.adapters_only)
         return module.eval()
 
@@ -108,16 +113,17 @@ class Running:
         observers = (
             options.observers(stage.name, folder, stage.section.log_every) if options.observers else ()
         )
+        warm = {name: finished.weights for name, finished in self.done.items()}
         how = FitOptions(
             seed=options.seed,
-            warm={name: finished.weights for name, finished in self.done.items()},
+            warm=warm,
             resume=options.resume,
             observers=[*watching, *observers],
             micro_batch=options.micro_batch,
             cache=options.cache,
             fingerprint=options.fingerprint,
         )
-        return Finished(stage, fit(self.fabric, stage, folder, how), self.fabric, options)
+        return Finished(stage, fit(self.fabric, stage, folder, how), self.fabric, options, warm=warm)
 
     def keep(self, name: str, finished: Finished) -> None:
         """Remember a fit under the name of its step; InputError for a name that is taken."""

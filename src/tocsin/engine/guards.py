@@ -116,7 +116,6 @@ class CollapseGuard:
     """Block -> running mean of the logarithm of its gradient norm."""
     seen: int = 0
     train_loss: float = math.inf
-    is_collapsed: bool = False
 
     @property
     def is_suspicious(self) -> bool:
@@ -162,7 +161,6 @@ class CollapseGuard:
         log.warning("sign of collapse", step=found.step, cause=found.cause, detail=found.detail, row=len(row))
         if len(row) < IN_A_ROW:
             return None
-        self.is_collapsed = True
         return f"training collapsed: {row[0].cause} since step {row[0].step} ({row[0].detail})"
 
     def _judge_step(self, event: StepDone) -> Symptom | Sign:
@@ -258,7 +256,6 @@ class CollapseGuard:
         self.train_loss, self.flat_rows = state["train_loss"], state["flat_rows"]
         self.steps.clear()
         self.evaluations.clear()
-        self.is_collapsed = False
 
 
 def _is_flat(output: OutputSummary | Judgement) -> bool:

@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer over folded text: every text has tokens and no text is unknown.
+"""Tokenizers: a byte-level BPE that is learned, or a pretrained one. Every text has tokens.
 
 Source: merges of frequent neighbours, Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword
 Units", section 3.2; over bytes, Radford et al. 2019, "Language Models are Unsupervised Multitask Learners",
@@ -6,16 +6,17 @@ section 2.2; the work is done by the library `tokenizers`.
 """
 
 import json
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from tocsin.core.errors import InputError
-from tocsin.features.folding import LONE, MARKS
 from tocsin.features.hub import find_folder
 
 PAD, HIDDEN, BREAK = range(3)
-"""Token of the padding, of what is hidden from the model, and before a message."""
+"""Token of the padding, of what is hidden from the model, and before a text."""
 SPECIAL = ("<pad>", "<hidden>", "<break>")
 LONGEST_WORD = 24
 """Characters that are cut as one word: longer runs, as of Thai, are cut every so often."""
@@ -24,20 +25,45 @@ MASKS = ("<hidden>", "<mask>", "[MASK]", "<|mask|>")
 UNKNOWN = ("<unk>", "[UNK]")
 TOKENIZER = "tokenizer.json"
 
-_LONE = LONE.pattern.strip("[]")
-_LETTER = rf"[\p{{L}}\p{{M}}&&[^{_LONE}]]"
-_WORDS = Regex(rf"[{MARKS}]|[{_LONE}]| ?0+| ?{_LETTER}{{1,{LONGEST_WORD}}}|([^\s\p{{L}}\p{{M}}0{MARKS}])\1*")
-_IDLE_SPACES = Regex(rf" (?![\p{{L}}\p{{M}}0])| (?=[{_LONE}])")
+LONE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+"""Kana and Han: a character is a word, and no spaces stand between."""
 
 
-def learn_tokenizer(texts: Iterable[str], size: int, min_count: int = 5) -> Tokenizer:
-    """Learn at most `size` tokens, 259 at least, from folded texts; the same texts give the same tokenizer."""
+@dataclass(frozen=True)
+class Words:
+    """How a text is cut into words before their bytes are merged into tokens."""
+
+    digits: str = r"\p{N}"
+    """Class of characters, as in a regular expression, whose runs are numbers."""
+    marks: str = ""
+    """Characters that are a word each, such as one that stands for a link."""
+
+    def pattern(self) -> str:
+        """Return the regular expression of a word; what is no letter is a word with its repeats."""
+        lone, marks = LONE.pattern.strip("[]"), re.escape(self.marks)
+        letter = rf"[\p{{L}}\p{{M}}&&[^{lone}]]"
+        first = rf"[{marks}]|" if marks else ""
+        other = rf"([^\s\p{{L}}\p{{M}}{self.digits}{marks}])\1*"
+        return rf"{first}[{lone}]| ?{self.digits}+| ?{letter}{{1,{LONGEST_WORD}}}|{other}"
+
+    def idle_spaces(self) -> str:
+        """Return the regular expression of spaces that tell nothing: not before letters and digits."""
+        return rf" (?![\p{{L}}\p{{M}}{self.digits}])| (?=[{LONE.pattern.strip('[]')}])"
+
+
+AS_WRITTEN = Words()
+
+
+def learn_tokenizer(
+    texts: Iterable[str], size: int, words: Words = AS_WRITTEN, min_count: int = 5
+) -> Tokenizer:
+    """Learn at most `size` tokens, 259 at least; the same texts give the same tokenizer."""
     found = Tokenizer(models.BPE())
     found.normalizer = normalizers.Prepend(" ")  # the first word is a word like any other
     found.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(_IDLE_SPACES, "removed"),
-            pre_tokenizers.Split(_WORDS, "isolated"),
+            pre_tokenizers.Split(Regex(words.idle_spaces()), "removed"),
+            pre_tokenizers.Split(Regex(words.pattern()), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -76,6 +102,32 @@ def open_pretrained(where: str) -> Tokenizer:
     return found
 
 
+@dataclass(frozen=True)
+class Frame:
+    """The special tokens around texts that are read as one: ids before and behind each."""
+
+    first: list[int]
+    """Before the first text."""
+    later: list[int]
+    """Before each other one."""
+    behind: list[int]
+
+    def count(self, texts: int) -> int:
+        """Return how many tokens frame so many texts."""
+        return len(self.first) + (texts - 1) * len(self.later) + texts * len(self.behind)
+
+
+def frame_of(tokenizer: Tokenizer) -> Frame:
+    """Return what the tokenizer itself writes around one text, and between two.
+
+    One that only opens a text, as those that are learned here do, opens each text.
+    """
+    single, pair = tokenizer.encode("").ids, tokenizer.encode("", "").ids
+    first, behind = single[:1], single[1:]
+    between = pair[len(first) : len(pair) - len(behind)]
+    return Frame(first, between[len(behind) :] if behind else first, behind)
+
+
 def count_tokens(tokenizer: Tokenizer) -> int:
     """Return the highest id and one: a pretrained tokenizer may leave ids out."""
     return 1 + max(tokenizer.get_vocab().values())
@@ -90,9 +142,9 @@ def mask_of(tokenizer: Tokenizer, name: str = TOKENIZER) -> int:
 
 
 def special_tokens(tokenizer: Tokenizer) -> frozenset[int]:
-    """Return the ids that no message may hold: all that are special, but for what is unknown.
+    """Return the ids that no text may hold: all that are special, but for what is unknown.
 
-    A Unigram model, as XLM-R's, has their names among its pieces and so finds them in what a sender wrote.
+    A Unigram model, as XLM-R's, has their names among its pieces and so finds them in what somebody wrote.
     """
     added = tokenizer.get_added_tokens_decoder()
     return frozenset(i for i, token in added.items() if token.special and token.content not in UNKNOWN)
@@ -110,7 +162,7 @@ def write_tokenizer(tokenizer: Tokenizer) -> bytes:
 
 
 def _closed(tokenizer: Tokenizer) -> Tokenizer:
-    """Read `<hidden>` in a message as letters, not as the token: a sender must not be able to write one."""
+    """Read `<hidden>` in a text as letters, not as the token: nobody must be able to write one."""
     tokenizer.encode_special_tokens = True
     tokenizer.no_padding()
     tokenizer.no_truncation()

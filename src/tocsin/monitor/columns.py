@@ -17,7 +17,7 @@ from tocsin.data.texts import is_free_text
 CUTS = 20
 TOP_VALUES = 50
 VARIED = 0.5
-"""Share of distinct values from which short texts, too, are what people wrote: subjects, names of persons."""
+"""Share of distinct values from which short texts, too, are what people wrote: titles, names of persons."""
 LOOKED_AT = 10_000
 """Free texts whose letters are counted, and sequences whose numbers are measured, drawn evenly."""
 SCRIPTS = MappingProxyType(
@@ -42,7 +42,6 @@ _SHAPE = MappingProxyType(
         "digits": re.compile(r"\d"),
         "capitals": re.compile(r"[A-Z\u00c0-\u00de\u0410-\u042f]"),
         "signs": re.compile(r"[^\w\s]"),
-        "links": re.compile(r"(?i)https?://|www\."),
         "lines": re.compile(r"\n"),
     }
 )

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from tocsin.artifact.manifest import GOLDEN
+from tocsin.core.detector import Detector
 from tocsin.core.errors import CheckFailed, InputError
 from tocsin.core.language import GOLDEN_LIMITS, LanguageModel
 from tocsin.core.plugins import resolve
@@ -72,7 +73,7 @@ class ChatService:
 
         Errors: InputError when the detector or the golden answers are no good, CheckFailed when a text differs.
         """
-        model = _load_model(self.offer)
+        model = loader_of(self.offer.detector)(dict(self.offer.artifact.files))
         golden = read_golden(self.offer.artifact.files.get(GOLDEN, b""), self.offer.schema.sample)
         replay(golden, model)
         self.golden, self._model = len(golden), model
@@ -103,17 +104,16 @@ class ChatService:
         return self._model
 
 
-def _load_model(offer: Offer) -> LanguageModel:
-    detector = offer.detector
+def loader_of(detector: Detector) -> Callable[[Files], LanguageModel]:
+    """Return what makes a detector's language model; InputError where there is none, or it cannot be imported."""
     if detector.answer is None:
         raise InputError(f"detector {detector.name!r} has no language model: its `answer` names none")
     try:
-        load = cast(Callable[[Files], LanguageModel], resolve(detector.answer))
-    except ImportError as error:
+        return cast(Callable[[Files], LanguageModel], resolve(detector.answer))
+    except (ImportError, AttributeError) as error:
         raise InputError(
             f"the language model of {detector.name!r} cannot be imported here: {error}"
         ) from None
-    return load(dict(offer.artifact.files))
 
 
 def read_golden(content: bytes, sample: type[Sample]) -> tuple[Golden, ...]:

@@ -1,6 +1,6 @@
 """What happens to every request: an id, a token, a bounded body, one log line, one count, never a stack.
 
-The body is read here and not limited by Starlette's `max_body_size`: ADR 0032.
+The body is read here and not limited by Starlette's `max_body_size`: ADR 0028.
 """
 
 import asyncio

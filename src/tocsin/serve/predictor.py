@@ -61,11 +61,11 @@ class Predictor:
         files, manifest = artifact.files, artifact.manifest
         detector = load_detector(manifest.detector)
         schema = detector.schema(manifest.sample)
+        sliced_by = manifest.calibrated.sliced_by
         if manifest.runtime != "onnx":
             raise InputError(
                 f"artifact {manifest.name!r} needs the runtime {manifest.runtime!r}, which is not here"
             )
-        sliced_by = manifest.calibrated.sliced_by
         if sliced_by is not None and sliced_by not in schema.sample.model_fields:
             raise InputError(
                 f"artifact {manifest.name!r} has thresholds by {sliced_by!r}, which no sample has"

@@ -2,12 +2,14 @@
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.phishing.tiny import TEXTS, WORDS, learn_unigram, learn_wordpiece
 from tocsin.detectors.phishing.augmentation import (
     MessageBatches,
     bucket,
@@ -18,16 +20,16 @@ from tocsin.detectors.phishing.augmentation import (
 )
 from tocsin.detectors.phishing.config import PhishingConfig
 from tocsin.detectors.phishing.disguise import DISGUISES, LEET, LOOKALIKES, disguise
+from tocsin.detectors.phishing.encode import MessageEncoder, MessageOptions
+from tocsin.detectors.phishing.features.folding import fold
 from tocsin.engine.task import Part
-from tocsin.features.folding import fold
-from tocsin.features.text import TextEncoder, TextOptions
-from tocsin.features.tokenizer import PAD
+from tocsin.features.tokenizer import PAD, open_pretrained, special_tokens
 from truths import truths
 
 TEXT = "Please verify your account at https://secure.bank.example/a before 20:00, thank you very much"
 
 
-def part(rows: int = 600) -> tuple[Part, TextEncoder]:
+def part(rows: int = 600) -> tuple[Part, MessageEncoder]:
     rng = np.random.default_rng(0)
     words = [
         "please",
@@ -45,7 +47,7 @@ def part(rows: int = 600) -> tuple[Part, TextEncoder]:
     label = (rng.random(rows) < 0.3).astype(np.int64)
     source = np.where(np.arange(rows) < rows // 10, "small", "large").astype(object)
     texts = np.where(source == "small", texts + " enron", texts)
-    encoder = TextEncoder(TextOptions(tokens=32, vocabulary=400)).fit({"text": texts})
+    encoder = MessageEncoder(MessageOptions(tokens=32, vocabulary=400)).fit({"text": texts})
     facets = {"source": source, "language": np.full(rows, "en", dtype=object)}
     return Part({"text": texts}, encoder.encode({"text": texts}), truths(label), (), facets), encoder
 
@@ -164,3 +166,15 @@ def test_only_tokens_inside_are_hidden() -> None:
     assert (hidden["tokens"][changed] == ENCODER.hidden).all()
     assert ((plain["tokens"] == PAD) == (hidden["tokens"] == PAD)).all()
     assert changed.any()
+
+
+@pytest.mark.parametrize("learn", [learn_wordpiece, learn_unigram])
+def test_words_can_be_made_strange(learn, tmp_path: Path) -> None:
+    learn(TEXTS).save(str(tmp_path / "tokenizer.json"))
+    tokenizer = open_pretrained(str(tmp_path))
+    words, rare = word_tokens(tokenizer)
+    assert len(rare) > 10
+    assert not special_tokens(tokenizer) & {*words.tolist(), *rare.tolist()}
+    body = tokenizer.encode(" ".join(WORDS[:8]), add_special_tokens=False).ids
+    blank = {token for token in body if not tokenizer.decode([token]).strip()}  # a Unigram's lone space
+    assert set(body) - set(words.tolist()) <= blank

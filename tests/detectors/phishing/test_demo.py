@@ -14,7 +14,7 @@ from tocsin.core.plugins import load_baseline
 from tocsin.data.sources import read
 from tocsin.detectors.phishing import DETECTOR
 from tocsin.detectors.phishing.demo import make
-from tocsin.features.text import measure_shape
+from tocsin.detectors.phishing.features.shape import measure_shape
 
 MOST = 0.8
 """ROC-AUC that no shortcut may exceed."""

@@ -7,7 +7,7 @@ import pytest
 
 from tocsin.core.errors import InputError
 from tocsin.detectors.phishing.evasion import ATTACKS, hide_in_markup, measure_evasion
-from tocsin.features.folding import fold
+from tocsin.detectors.phishing.features.folding import fold
 
 TEXTS = ["please verify your account password today"] * 40
 HAM = ["see you at dinner"]

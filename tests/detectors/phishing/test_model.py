@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from tocsin.detectors.phishing.config import PhishingConfig
+from tocsin.detectors.phishing.features.shape import SHAPE
 from tocsin.detectors.phishing.model import POOL, TwoWayLstm, build_model, pool, reverse
 from tocsin.engine.decisions import decision_heads
-from tocsin.features.text import SHAPE
 from tocsin.features.tokenizer import BREAK
 from tocsin.nn.export import export_onnx, parity, sized
 

@@ -12,7 +12,7 @@ from tocsin.core.axes import Axes
 from tocsin.core.detector import Detector
 from tocsin.core.kinds import Decision
 from tocsin.core.schema import Layout, Row, Schema, truth_of
-from tocsin.core.types import Arrays, Columns, Files, Place, Sample
+from tocsin.core.types import Arrays, Columns, Files, Place, Sample, column
 from tocsin.core.verdicts import decode
 
 
@@ -47,10 +47,10 @@ class DomainEncoder:
         return arrays["counts"], ["length", "vowels", "digits"], [False] * 3
 
     def hide(self, columns: Columns, arrays: Arrays) -> Iterable[tuple[Place, Arrays]]:
-        for i, name in enumerate(["length", "vowels", "digits"]):
-            counts = arrays["counts"].copy()
-            counts[:, i] = 0
-            yield Place(where=name), {"counts": counts}
+        name = columns["name"][0]
+        for i in range(len(name)):
+            without = column([name[:i] + name[i + 1 :]], numeric=False)
+            yield Place(where="name", start=i, stop=i + 1), self.encode({"name": without})
 
     def watch(self, arrays: Arrays) -> Columns:
         return {"length": arrays["counts"][:, 0].astype(np.float64)}

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tocsin.audit.patterns import name_private
 from tocsin.audit.readiness.facts import Answer, Check, Facts, Known, decide, failed, not_yet, passed
 from tocsin.core.durable import json_bytes
+from tocsin.core.private_data import name_private
 from tocsin.core.types import field_names, is_numeric
 
 SCHEMA = "schema.json"

@@ -7,10 +7,9 @@ from tocsin.core.kinds import Decision
 from tocsin.core.schema import Schema
 from tocsin.core.verdicts import decode
 from tocsin.detectors.phishing.config import PhishingConfig
-from tocsin.detectors.phishing.encode import make_encoder
+from tocsin.detectors.phishing.encode import MessageEncoder, make_encoder
 from tocsin.detectors.phishing.layouts import LAYOUTS
 from tocsin.detectors.phishing.sample import Message
-from tocsin.features.text import TextEncoder
 
 SCHEMA = Schema("message", Message, {layout.name: layout for layout in LAYOUTS})
 
@@ -21,16 +20,21 @@ DETECTOR = Detector(
     schemas={SCHEMA.name: SCHEMA},
     config=PhishingConfig,
     encoder=make_encoder,
-    load_encoder=TextEncoder.load,
+    load_encoder=MessageEncoder.load,
     decode=decode,
     plan="tocsin.detectors.phishing.training:plan",
     stages=("fit",),
     folder=Path(__file__).parent,
     demo="tocsin.detectors.phishing.demo:make",
     tests={
-        "D7": ("tocsin/features/",),
+        "D7": (
+            "tocsin/features/",
+            "tocsin/detectors/phishing/features/",
+            "tocsin/detectors/phishing/encode.py",
+        ),
         "I2": ("tests.nn", "tests.engine", "tests.detectors", "nn.", "engine.", "detectors."),
         "I3": ("end_to_end",),
     },
     scan="tocsin.detectors.phishing.mailbox:read_mail",
+    scans="mail as .eml, mbox or Maildir; - is one message, or an mbox",
 )

@@ -20,12 +20,11 @@ from tocsin.core.axes import Axes, cut
 from tocsin.core.errors import InputError
 from tocsin.core.promise import Promise
 from tocsin.core.types import Arrays, Columns, take
-from tocsin.detectors.phishing.config import PhishingConfig
+from tocsin.detectors.phishing.config import POOL, PhishingConfig
 from tocsin.detectors.phishing.disguise import disguise
-from tocsin.detectors.phishing.model import POOL
+from tocsin.detectors.phishing.encode import MessageEncoder
 from tocsin.engine.batch import Batch
 from tocsin.engine.task import Part
-from tocsin.features.text import TextEncoder
 from tocsin.features.tokenizer import SPECIAL, count_tokens
 from tocsin.nn.losses import loss_terms
 
@@ -46,7 +45,7 @@ class MessageBatches:
     promise: ClassVar[Promise] = Promise(labels="kept", spans="none")
     part: Part
     batch_size: int
-    encoder: TextEncoder
+    encoder: MessageEncoder
     config: PhishingConfig
     seed: int = 0
     training: bool = False

@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+POOL = 4
+"""Neighbouring places that the LSTM reads as one: a quarter of the steps, which cannot run side by side."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -22,7 +24,11 @@ class PhishingConfig(BaseModel):
         description="pretrained: folder or hub id (`id@revision` pins it) of the encoder, with its tokenizer",
     )
     tokens: int = Field(
-        256, ge=16, le=4096, multiple_of=4, description="tokens read of a message: its beginning and its end"
+        256,
+        ge=16,
+        le=4096,
+        multiple_of=POOL,
+        description="tokens read of a message: its beginning and its end",
     )
     vocabulary: int = Field(
         16_000, ge=300, le=200_000, description="tokens of the BPE that is learned; not for pretrained"

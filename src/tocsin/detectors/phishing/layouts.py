@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tocsin.audit.patterns import mask_secrets
+from tocsin.core.private_data import mask_secrets
 from tocsin.core.schema import Layout, Row, truth_of
 from tocsin.detectors.phishing.language import identify
 

@@ -19,13 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tocsin.detectors.phishing.config import PhishingConfig
+from tocsin.detectors.phishing.config import POOL, PhishingConfig
 from tocsin.features.tokenizer import PAD
 from tocsin.nn.places import NOWHERE, mark_places, pool
 from tocsin.nn.pretrained import PretrainedTrunk
 
-POOL = 4
-"""Neighbouring places that the LSTM reads as one: a quarter of the steps, which cannot run side by side."""
 UNIGRAM, BIGRAM = 2_654_435, 1_000_003
 """Odd factors that spread hashed n-grams over the wide weights."""
 

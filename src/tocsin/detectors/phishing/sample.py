@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tocsin.core.types import Sample
-from tocsin.features.folding import strip_invisible
+from tocsin.detectors.phishing.features.folding import strip_invisible
 
 MOST_CHARACTERS = 100_000
 

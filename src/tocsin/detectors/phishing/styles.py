@@ -1,7 +1,7 @@
 """What of an HTML mail's styling decides whether a reader sees a text: inline styles and plain style sheets.
 
 Source: CSS 2.1, and CSS Syntax 3 for comments, strings, escapes and brackets, behind which a mail may hide a rule.
-Selectors of one element are followed, media queries (other screens) are left out. Why not a library: ADR 0031.
+Selectors of one element are followed, media queries (other screens) are left out. Why not a library: ADR 0027.
 """
 
 import re

@@ -14,11 +14,12 @@ from tocsin.core.recipe import OptimSection
 from tocsin.core.types import Arrays
 from tocsin.detectors.phishing.augmentation import MessageBatches
 from tocsin.detectors.phishing.config import PhishingConfig
+from tocsin.detectors.phishing.encode import MessageEncoder
+from tocsin.detectors.phishing.features.shape import SHAPE
 from tocsin.detectors.phishing.model import build_model
 from tocsin.engine.decisions import Decide
 from tocsin.engine.optim import make_corrections
 from tocsin.engine.task import Part, Plan, PlanContext, Report, Stage
-from tocsin.features.text import SHAPE, TextEncoder
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ def plan(context: PlanContext) -> Plan:
     section = context.recipe.stages["fit"]
     if not section.length.count:
         raise InputError("stages.fit.length: the stage that makes the detector cannot be skipped")
-    config, encoder = cast(PhishingConfig, context.recipe.model), cast(TextEncoder, context.encoder)
+    config, encoder = cast(PhishingConfig, context.recipe.model), cast(MessageEncoder, context.encoder)
     _advise(config, section.optim)
     train, valid = context.train.labelled(), context.valid.labelled()
     corrections = make_corrections(section.loss, train.label, 2)

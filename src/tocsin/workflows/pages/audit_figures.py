@@ -12,7 +12,7 @@ from tocsin.audit.shortcuts import GIVEAWAY, TELLING
 from tocsin.workflows.pages.figures import COLORS
 
 SHOWN = 15
-BLUE, RED, GREEN, SAND = COLORS[0], COLORS[1], COLORS[2], COLORS[3]
+BLUE, RED, SAND = COLORS[0], COLORS[1], COLORS[3]
 
 
 def draw_balance(report: AuditReport) -> Figure:

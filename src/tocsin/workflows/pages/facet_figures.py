@@ -1,15 +1,14 @@
-"""Confusion matrices and ROC curves of the rows of each language and each source, a figure for all of a facet."""
+"""Confusion matrices and ROC curves of the rows of each value of a facet, a figure for all of them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from tocsin.metrics.comparison import NOVELTY
 from tocsin.metrics.evaluation import SliceScore
 from tocsin.workflows.pages.figures import COLORS
 
-FACETS = ("language", "source")
-"""What figures are drawn by, where rows differ in it."""
 MOST, ACROSS = 16, 4
 """Values that are drawn, the largest ones with both classes, and panels beside each other."""
 
@@ -17,7 +16,7 @@ MOST, ACROSS = 16, 4
 def draw_by_facet(lines: Sequence[SliceScore]) -> dict[str, Figure]:
     """Return `confusion_by_<facet>` and `roc_by_<facet>` for each facet of which two values hold both classes."""
     found: dict[str, Figure] = {}
-    for facet in FACETS:
+    for facet in dict.fromkeys(line.by for line in lines if line.by != NOVELTY):
         both = [s for s in lines if s.by == facet and 0 < s.positives < s.rows]
         shown = sorted(both, key=lambda s: (-s.rows, s.name))[:MOST]
         if len(shown) > 1:

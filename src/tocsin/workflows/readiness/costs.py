@@ -88,7 +88,7 @@ def measure_addition(predictor: Predictor) -> Facts:
     start = perf_counter()
     kind = predictor.schema.sample
     wider = _widen(kind)
-    schema = Schema(predictor.schema.name, wider, predictor.schema.layouts)
+    schema = Schema(predictor.schema.name, wider, predictor.schema.layouts, predictor.schema.truth)
     config = parse_recipe(predictor.artifact.files["recipe.yaml"].decode(), "recipe.yaml").model
     golden = [sample.model_dump() for sample in predictor.golden_samples()]
     columns = tabulate([wider.model_validate({**s, ADDED: float(i)}) for i, s in enumerate(golden)], wider)

@@ -9,11 +9,12 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from scipy.stats import norm, rankdata
 
 from tocsin.audit.readiness.facts import Facts
 from tocsin.core.heads import decision_of
-from tocsin.core.types import Columns, rows, tabulate, take
+from tocsin.core.types import Columns, column, rows, tabulate, take, untabulate
 from tocsin.data.dataset import Dataset
 from tocsin.metrics.significance import LEVEL, holm
 from tocsin.serve.predictor import Predictor
@@ -43,8 +44,7 @@ def measure_importance(predictor: Predictor, data: Dataset | None, seed: int) ->
     base = _logit(predictor, picked.columns)
     found = []
     for name, values in picked.columns.items():
-        moved = {**picked.columns, name: values[rng.permutation(len(values))]}
-        logit = _logit(predictor, moved)
+        logit = _logit(predictor, put(predictor, picked.columns, name, values[rng.permutation(len(values))]))
         worth = _worth(name, picked.label, base, logit)
         shift = max(worth["largest_shift"], _unusual_shift(predictor, data.columns, name))
         found.append({**worth, "largest_shift": shift, "varies": _varies(data.columns[name])})
@@ -56,6 +56,20 @@ def measure_importance(predictor: Predictor, data: Dataset | None, seed: int) ->
 
 def _logit(predictor: Predictor, columns: Columns) -> np.ndarray:
     return predictor.outputs(columns)[decision_of(predictor.heads).name]
+
+
+def put(predictor: Predictor, columns: Columns, name: str, values: np.ndarray) -> Columns:
+    """Return columns with other values in one field; a row that would be no sample with its value keeps its own.
+
+    That is so where fields depend on each other, such as the nodes and edges of a graph.
+    """
+    changed, kind = {**columns, name: values.copy()}, predictor.schema.sample
+    for row in range(len(values)):
+        try:
+            kind.model_validate(untabulate(changed, row))
+        except ValidationError:
+            changed[name][row] = columns[name][row]
+    return changed
 
 
 def _draw(data: Dataset, features: int) -> Dataset:
@@ -74,9 +88,8 @@ def _unusual_shift(predictor: Predictor, columns: Columns, name: str) -> float:
         return 0.0
     drawn = unusual[np.unique(np.linspace(0, len(unusual) - 1, min(UNUSUAL, len(unusual))).astype(int))]
     unlike = take(columns, drawn)
-    replaced = np.empty_like(unlike[name])
-    replaced[:] = usual
-    base, moved = (_logit(predictor, c) for c in (unlike, {**unlike, name: replaced}))
+    replaced = column([usual] * len(drawn), numeric=values.dtype != object)
+    base, moved = (_logit(predictor, c) for c in (unlike, put(predictor, unlike, name, replaced)))
     return float(np.abs(moved - base).max())
 
 
@@ -139,7 +152,7 @@ def _look_for_dead(predictor: Predictor) -> Facts:
     hidden = _hidden(predictor, columns)
     found: list[dict[str, Any]] = []
     for name, values in columns.items():
-        moved = [_logit(predictor, {**columns, name: np.roll(values, by)}) for by in SHIFTS]
+        moved = [_logit(predictor, put(predictor, columns, name, np.roll(values, by))) for by in SHIFTS]
         largest = max(float(np.abs(np.stack(moved) - base).max()), hidden.get(name, 0.0))
         found.append({"name": name, "largest_shift": largest, "loss": None, "low": None, "high": None})
     still = [str(f["name"]) for f in found if f["largest_shift"] <= STILL]

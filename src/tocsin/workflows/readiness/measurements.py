@@ -11,7 +11,7 @@ from tocsin.artifact.manifest import GOLDEN
 from tocsin.audit.readiness.facts import Facts, Measurement
 from tocsin.core.durable import jsonable
 from tocsin.core.encoder import Asked
-from tocsin.core.types import Columns, Sample, field_names, is_numeric, tabulate, take
+from tocsin.core.types import Columns, Sample, field_names, is_numeric, is_sequence, tabulate, take
 from tocsin.serve.golden import read_golden
 from tocsin.serve.predictor import NonFiniteOutput, Predictor
 from tocsin.workflows.using.bench import BATCH, time_calls
@@ -20,6 +20,7 @@ CALLS, ROUNDS = 100, 3
 REASONS = 5
 EXTREMES = (0.0, 5e-324, 1e-300, 1.0, 2.0**31, 2.0**63, 1e38, 1.7976931348623157e308, -1.0, -1e308)
 TEXTS = ("", "never-seen-in-training", "\u202e\U0001f980é", "x" * 64)
+SEQUENCES: tuple[tuple[object, ...], ...] = ((),)
 SHOWN = 24
 
 
@@ -70,11 +71,12 @@ def measure_replay(predictor: Predictor) -> Facts:
     """
     golden = read_golden(predictor.artifact.files.get(GOLDEN, b""), predictor.schema.sample)
     columns = tabulate([line.sample for line in golden], predictor.schema.sample)
-    found, largest = predictor.outputs(columns), 0.0
-    for name, values in found.items():
-        wanted = np.stack([line.outputs[name] for line in golden])
-        gap = np.abs(values.reshape(wanted.shape) - wanted) / np.maximum(1.0, np.abs(wanted))
-        largest = max(largest, float(gap.max(initial=0.0)))
+    largest = 0.0
+    for line, outputs in zip(golden, predictor.answer_rows(columns), strict=True):
+        for name, values in outputs.items():
+            wanted = line.outputs[name]
+            gap = np.abs(values.ravel() - wanted) / np.maximum(1.0, np.abs(wanted))
+            largest = max(largest, float(gap.max(initial=0.0)))
     again = Predictor.load(predictor.artifact)
     alone = (take(columns, np.array([row])) for row in range(len(golden)))
     equal = all(_bytes(predictor, row) == _bytes(again, row) for row in alone)
@@ -122,10 +124,10 @@ def _extremes(kind: type[Sample]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (name, changed fields): every field at every edge, then all fields at one edge together."""
     names = field_names(kind)
     numeric = [name for name in names if is_numeric(kind, name)]
-    texts = [name for name in names if name not in numeric]
+    texts = [name for name in names if name not in numeric and not is_sequence(kind, name)]
     for name in names:
         yield f"{name} missing", {name: None}
-        for value in EXTREMES if name in numeric else TEXTS:
+        for value in EXTREMES if name in numeric else SEQUENCES if is_sequence(kind, name) else TEXTS:
             yield f"{name} = {str(value)[:SHOWN]!r}", {name: value}
     yield "everything missing", dict.fromkeys(names)
     for fields, edges in ((numeric, EXTREMES), (texts, TEXTS)):

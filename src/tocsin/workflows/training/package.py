@@ -17,18 +17,19 @@ from tocsin.artifact.keys import load_private_key
 from tocsin.artifact.manifest import ENCODER, GOLDEN, ONNX, RECIPE, WEIGHTS, Manifest, Provenance, TensorSpec
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
-from tocsin.audit.patterns import name_private
-from tocsin.core.axes import each_row
+from tocsin.core.axes import cut, each_row
 from tocsin.core.detector import Detector
 from tocsin.core.durable import json_bytes
 from tocsin.core.encoder import Asked, Calibration
 from tocsin.core.errors import CheckFailed
 from tocsin.core.heads import axes_of
 from tocsin.core.kinds import Decision
+from tocsin.core.private_data import name_private
 from tocsin.core.recipes import dump_recipe
 from tocsin.core.schema import Schema
-from tocsin.core.types import Columns, Files, holds_text, tabulate, take, untabulate
+from tocsin.core.types import Columns, Files, tabulate, take, untabulate
 from tocsin.data.dataset import Dataset
+from tocsin.data.texts import spoken
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.monitor.heads import Answers
 from tocsin.monitor.profile import PROFILE, Observed, dump_profile, profile
@@ -72,7 +73,7 @@ def package(member: Member, prepared: Prepared, shown: Shown, folder: Path, key:
 def check_skew(member: Member, prepared: Prepared, columns: Columns) -> int:
     """Send rows through the serving path (JSON body, sample, reloaded encoder) and hold the features equal to the byte.
 
-    Returns how many rows were compared: at most 10,000, evenly drawn.
+    Rows are compared without the padding that none of them needs. Returns how many were: at most 10,000, evenly drawn.
     """
     total = len(next(iter(columns.values())))
     index = np.unique(np.linspace(0, total - 1, min(SKEW_ROWS, total)).astype(int))
@@ -80,8 +81,10 @@ def check_skew(member: Member, prepared: Prepared, columns: Columns) -> int:
     body = json.dumps([untabulate(columns, i) for i in index]).encode()
     samples = TypeAdapter(list[sample]).validate_json(body)  # type: ignore[valid-type]
     encoder = prepared.detector.load_encoder(member.parts.encoder.save())
-    served = encoder.encode(tabulate(samples, sample))
-    trained = take(member.parts.test.arrays, index)
+    served, trained = (
+        cut(arrays, encoder.axes)
+        for arrays in (encoder.encode(tabulate(samples, sample)), take(member.parts.test.arrays, index))
+    )
     for name, values in trained.items():
         if values.tobytes() != served[name].tobytes() or values.dtype != served[name].dtype:
             raise CheckFailed(
@@ -148,7 +151,7 @@ def golden(member: Member, count: int) -> bytes:
 
 def choose_rows(columns: Columns, side: np.ndarray, count: int) -> np.ndarray:
     """Return rows at even distances, each the next of PASSED that says nothing private, or else the first."""
-    texts = [values for values in columns.values() if holds_text(values)]
+    texts = [spoken(values) for values in columns.values() if values.dtype == object]
 
     def is_open(row: int) -> bool:
         return not any(any(name_private(values[row])) for values in texts if values[row])

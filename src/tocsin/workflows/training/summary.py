@@ -33,8 +33,11 @@ def average_folds(evaluations: Sequence[Scored], metrics: Sequence[str]) -> dict
 
 def model_rows(evaluation: Scored, metrics: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield (model, metric with its interval, ...), the primary model first."""
-    for name, model in evaluation.models.items():
-        yield name, *_cells(model.metrics, metrics)
+    names = sorted(
+        evaluation.models, key=lambda name: name != evaluation.primary
+    )  # a sealed one is in no order
+    for name in names:
+        yield name, *_cells(evaluation.models[name].metrics, metrics)
 
 
 def fold_rows(runs: Sequence[tuple[str, int, Scored]], metrics: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -6,8 +6,10 @@ from pathlib import Path
 from tocsin.artifact.keys import make_keys
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.store import NAME, Store, alias_of
+from tocsin.core.errors import InputError
+from tocsin.core.plugins import detector_names, load_detector
 from tocsin.serve.predictor import Predictor
-from tocsin.serve.service import UNNAMED, Offer
+from tocsin.serve.service import CHAMPION, UNNAMED, Offer
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,28 @@ class Source:
     def predictor(self) -> Predictor:
         """Open the artifact, load its model and replay its golden samples."""
         return Predictor.load(self.open())
+
+
+def find_scanner(store: Path) -> str:
+    """Return the champion in a store that reads raw files: `phishing@champion`.
+
+    Errors: InputError where there is none, or more than one; it names them.
+    """
+    shelf, known = Store(store), detector_names()
+    found = []
+    for line in shelf.lines():
+        champion = next((v for v in shelf.versions(line) if CHAMPION in v.aliases), None)
+        name = champion.manifest.detector if champion and champion.manifest else None
+        if name in known and load_detector(name).scan is not None:
+            found.append(f"{line}@{CHAMPION}")
+    if len(found) == 1:
+        return found[0]
+    which = (
+        f"has {len(found)} champions that scan ({', '.join(found)})"
+        if found
+        else "has no champion that scans"
+    )
+    raise InputError(f"the store {store} {which}: name one with --artifact")
 
 
 def make_key_files(folder: Path) -> tuple[Path, Path]:

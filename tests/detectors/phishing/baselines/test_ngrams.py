@@ -9,7 +9,7 @@ from tocsin.core.baseline import Examples, fit_baseline
 from tocsin.core.errors import InputError
 from tocsin.core.plugins import load_baseline
 from tocsin.detectors.phishing.baselines.ngrams import GramModel, add_ngrams
-from tocsin.features.letters import BUCKETS, LETTERS, mark_letters
+from tocsin.detectors.phishing.features.letters import BUCKETS, LETTERS, mark_letters
 from tocsin.nn.onnx_graph import Graph, build_model
 from tocsin.nn.sessions import open_session
 

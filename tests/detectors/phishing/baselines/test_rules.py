@@ -9,8 +9,8 @@ from tocsin.core.baseline import Examples, fit_baseline
 from tocsin.core.errors import InputError
 from tocsin.core.plugins import load_baseline
 from tocsin.detectors.phishing.baselines.rules import RuleModel, add_rules
-from tocsin.features.cues import CUES, WORDS, mark_cues
-from tocsin.features.folding import fold
+from tocsin.detectors.phishing.features.cues import CUES, WORDS, mark_cues
+from tocsin.detectors.phishing.features.folding import fold
 from tocsin.nn.onnx_graph import Graph, build_model
 from tocsin.nn.sessions import open_session
 

@@ -10,7 +10,16 @@ import numpy as np
 
 from tocsin.core.baseline import Baseline, Examples, Inputs, Nodes
 from tocsin.core.types import Arrays
-from tocsin.features.letters import BUCKETS, CODES, FACTOR, LETTERS, LONGEST, PRIME, SALTS, find_buckets
+from tocsin.detectors.phishing.features.letters import (
+    BUCKETS,
+    CODES,
+    FACTOR,
+    LETTERS,
+    LONGEST,
+    PRIME,
+    SALTS,
+    find_buckets,
+)
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin.core.baseline import Baseline, Examples, Inputs, Nodes, Rung
-from tocsin.features.cues import CUES, WORDS
+from tocsin.detectors.phishing.features.cues import CUES, WORDS
 
 
 @dataclass(frozen=True)

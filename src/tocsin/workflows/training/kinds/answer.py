@@ -6,10 +6,10 @@ this model wrote, the most probable token first.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save as save_safetensors
@@ -18,22 +18,33 @@ from torch import nn
 from tocsin.artifact.bom import write_bom
 from tocsin.artifact.card import Told, write_card
 from tocsin.artifact.keys import load_private_key
-from tocsin.artifact.manifest import ENCODER, GOLDEN, RECIPE, WEIGHTS, Manifest
+from tocsin.artifact.manifest import (
+    ENCODER,
+    GOLDEN,
+    MANIFEST,
+    METADATA,
+    RECIPE,
+    SIGNATURE,
+    WEIGHTS,
+    Manifest,
+)
 from tocsin.artifact.open import Artifact
 from tocsin.artifact.seal import seal
 from tocsin.audit.findings import AuditReport
 from tocsin.core.durable import json_bytes, write_json
 from tocsin.core.errors import InputError
 from tocsin.core.language import GOLDEN_LIMITS, LanguageModel
-from tocsin.core.plugins import resolve
-from tocsin.core.recipe import Recipe
+from tocsin.core.recipe import MODEL, Recipe
 from tocsin.core.recipes import dump_recipe
-from tocsin.core.types import Columns, Files, holds_text, untabulate
+from tocsin.core.types import Columns, Files, untabulate
+from tocsin.core.types import rows as count
 from tocsin.data.dataset import Dataset
 from tocsin.data.splits import Fold
+from tocsin.data.texts import text_columns
 from tocsin.metrics.answers import EXACT, F1, Answered, AnswerReport, judge_answers
 from tocsin.metrics.bootstrap import Resampling
 from tocsin.serve.answer import write
+from tocsin.serve.chat import loader_of
 from tocsin.workflows.judging.answers import parse_sealed
 from tocsin.workflows.pages.answers import write_answers
 from tocsin.workflows.training.kinds import ARTIFACT, Proof, RunResult, Tell
@@ -46,14 +57,23 @@ from tocsin.workflows.training.trials import Fitted
 
 LEAST = 20
 """Test rows below which an interval says next to nothing."""
+BLOCK = 256
+"""Test rows that are compared with all training rows at once, so that it takes bounded memory."""
+WRITTEN = {MANIFEST, METADATA, SIGNATURE, "bom.cdx.json"}
+"""What is written behind the other files."""
 COMMON, NEAREST = "most common answer", "answer of the nearest question"
 
 
 def check(prepared: Prepared, fold: Fold) -> None:
-    """Refuse a detector without a language model, and too few rows to judge one on."""
-    if prepared.detector.answer is None:
-        raise InputError(f"detector {prepared.detector.name!r} names no language model: set its `answer`")
-    rows = len(prepared.test(fold))
+    """Refuse a detector without a language model, answers that are no texts, and too few rows to judge one on."""
+    detector = prepared.detector
+    if detector.runtime != "chat":
+        raise InputError(f"detector {detector.name!r} answers with texts: set its `runtime` to chat")
+    loader_of(detector)
+    name = next(iter(prepared.schema.truth.model_fields))
+    if name not in text_columns(prepared.dataset.take(fold.train).truth):
+        raise InputError(f"the answers are the first field of the truth, and {name!r} holds no text")
+    rows = fold.facts["rows"]["test"]  # counted when they were divided: who makes a trial may not touch them
     if rows < LEAST:
         raise InputError(
             f"the test has {rows} rows; an answer is judged on {LEAST} at least: raise split.test"
@@ -63,46 +83,58 @@ def check(prepared: Prepared, fold: Fold) -> None:
 def check_parts(recipe: Recipe[Any], _parts: Parts) -> None:
     """Refuse what only a model of verdicts can be asked for."""
     section = recipe.evaluation
-    asked = {"evaluation.baselines": section.baselines, "evaluation.thresholds_per": section.thresholds_per}
+    asked = {
+        "evaluation.baselines": section.baselines,
+        "evaluation.thresholds_per": section.thresholds_per,
+        "evaluation.abstain": section.abstain,
+        "export.ship": recipe.export.ship != MODEL,
+        "export.int8": recipe.export.int8,
+    }
     for key, value in asked.items():
         if value:
-            raise InputError(f"{key}: {recipe.detector} answers with texts, so leave it empty")
+            raise InputError(f"{key}: {recipe.detector} answers with texts, so leave it out")
 
 
 def prove(fitted: Fitted, findings: AuditReport, key: Path | None, tell: Tell) -> RunResult:
     """Write the answers to the test rows with what is sealed, judge them, and seal."""
-    prepared, fold, job = fitted.prepared, fitted.fold, fitted.job
-    trained = fitted.models[job.name]
-    files = files_of(trained)
-    model = load_model(prepared, files)
-    test, train = prepared.test(fold), prepared.dataset.take(fold.train)
-    tell(f"{job.name}: writing the answers to {len(test):,} test rows")
-    answered = {
-        job.name: Answered(answer(model, prepared, test), "model", count_numbers(trained)),
-        **simple_answers(train, test),
-    }
-    section = job.recipe.evaluation
-    how = Resampling(section.resamples, job.seed, group=prepared.group(fold, "test"))
-    report = judge_answers(wanted(test), answered, how, section.smallest_difference, make_origin(fold, job))
+    fold, job = fitted.fold, fitted.job
+    report = judge_fold(fitted, tell)
     write_json(job.folder / "evaluation.json", report)
     page = write_answers(job.folder, report, findings)
-    valid = prepared.dataset.take(fold.valid)
+    artifact = package(fitted, report, findings, key)
+    metrics = report.models[job.name].metrics
+    final = {f"final/test_{name}": e.value for name, e in metrics.items() if e.value is not None}
+    log_results(job.tracking, final, [job.folder / "evaluation.json", page])
+    return RunResult(job.folder, fold.name, job.seed, page, job.folder / ARTIFACT, artifact.digest, report)
+
+
+def judge_fold(fitted: Fitted, tell: Tell) -> AnswerReport:
+    """Judge the model beside its variants and simpler answerers on the test rows."""
+    prepared, fold, job = fitted.prepared, fitted.fold, fitted.job
+    test, section = prepared.test(fold), job.recipe.evaluation
+    answered = write_test(fitted, tell) | simple_answers(prepared.dataset.take(fold.train), test)
+    how = Resampling(section.resamples, job.seed, group=prepared.group(fold, "test"))
+    return judge_answers(wanted(test), answered, how, section.smallest_difference, make_origin(fold, job))
+
+
+def package(fitted: Fitted, report: AnswerReport, findings: AuditReport, key: Path | None) -> Artifact:
+    """Seal the model with its golden answers and what was found out about it."""
+    prepared, fold, job = fitted.prepared, fitted.fold, fitted.job
+    own = files_of(fitted.models[job.name])
+    model, valid = loader_of(prepared.detector)(own), prepared.dataset.take(fold.valid)
     manifest = _manifest(prepared, report, make_provenance(fold, job))
-    files |= {
+    card = write_card(manifest, tell_answer(manifest, report), readme_of(prepared.detector))
+    written = {
         RECIPE: dump_recipe(job.recipe).encode(),
         GOLDEN: _golden(model, prepared, valid, job.recipe.export.golden),
         "evaluation.json": json_bytes(report),
         "audit.json": json_bytes(findings.model_dump(mode="json")),
         "schema.json": json_bytes(prepared.schema.sample.model_json_schema()),
-        "card.md": write_card(manifest, tell_answer(manifest, report), readme_of(prepared.detector)).encode(),
+        "card.md": card.encode(),
     }
+    files = joined(own, written, job.recipe.detector)
     files |= {"bom.cdx.json": write_bom(manifest, files)}
-    artifact = seal(job.folder / ARTIFACT, manifest, files, load_private_key(key) if key else None)
-    known = {
-        f"final/test_{n}": e.value for n, e in report.models[job.name].metrics.items() if e.value is not None
-    }
-    log_results(job.tracking, known, [job.folder / "evaluation.json", page])
-    return RunResult(job.folder, fold.name, job.seed, page, job.folder / ARTIFACT, artifact.digest, report)
+    return seal(job.folder / ARTIFACT, manifest, files, load_private_key(key) if key else None)
 
 
 def files_of(trained: Trained) -> Files:
@@ -110,7 +142,7 @@ def files_of(trained: Trained) -> Files:
     packaged = trained.packaged
     own = packaged if not isinstance(packaged, nn.Module) else {WEIGHTS: _weights(packaged)}
     encoder = {ENCODER + name: content for name, content in trained.parts.encoder.save().items()}
-    return {**own, **encoder}
+    return joined(own, encoder, trained.job.recipe.detector)
 
 
 def _weights(model: nn.Module) -> bytes:
@@ -118,17 +150,37 @@ def _weights(model: nn.Module) -> bytes:
     return save_safetensors(state)
 
 
-def load_model(prepared: Prepared, files: Files) -> LanguageModel:
-    """Load a language model as a server does."""
-    load = cast(Callable[[Files], LanguageModel], resolve(prepared.detector.answer or ""))
-    return load(files)
+def joined(own: Files, written: Files, detector: str) -> Files:
+    """Return both; InputError where a plan packages a file under a name that is taken."""
+    taken = sorted(own.keys() & {*written, *WRITTEN})
+    if taken:
+        raise InputError(
+            f"{detector} packages {taken[0]!r}, which tocsin writes itself: give it another name"
+        )
+    return own | written
+
+
+def write_test(fitted: Fitted, tell: Tell) -> dict[str, Answered]:
+    """Return what each fitted model answers to the test rows, loaded from the files that would be sealed."""
+    prepared, found = fitted.prepared, {}
+    test, load = prepared.test(fitted.fold), loader_of(prepared.detector)
+    for name, trained in fitted.models.items():
+        tell(f"{name}: writing the answers to {len(test):,} test rows")
+        texts = answer(load(files_of(trained)), prepared, test)
+        found[name] = Answered(texts, "model", count_numbers(trained))
+    return found
 
 
 def answer(model: LanguageModel, prepared: Prepared, data: Dataset) -> list[str]:
-    """Return the answers to all rows, under the limits of golden answers."""
-    sample = prepared.schema.sample
-    asked = (sample.model_validate(untabulate(data.columns, row)) for row in range(len(data)))
-    return ["".join(write(model, one, GOLDEN_LIMITS)) for one in asked]
+    """Return the answers to all rows, under the limits of golden answers; InputError names a row without one."""
+    sample, found = prepared.schema.sample, []
+    for row, name in enumerate(data.ids):
+        asked = sample.model_validate(untabulate(data.columns, row))
+        try:
+            found.append("".join(write(model, asked, GOLDEN_LIMITS)))
+        except InputError as error:
+            raise InputError(f"{name}: the model does not answer it: {error}") from None
+    return found
 
 
 def wanted(data: Dataset) -> list[str]:
@@ -145,30 +197,34 @@ def simple_answers(train: Dataset, test: Dataset) -> dict[str, Answered]:
         NEAREST: Answered(
             [known[row] for row in nearest(train.columns, test.columns)],
             "baseline",
-            "of the training question with the likeliest character n-grams (TF-IDF, 2-4)",
+            "the answer to the training question that is most alike in character n-grams (TF-IDF, 2-4)",
         ),
     }
 
 
 def nearest(train: Columns, test: Columns) -> np.ndarray:
-    """Return for each test row, int64, the training row whose texts are most alike."""
+    """Return for each test row, int64, the training row whose fields are most alike."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    names = [name for name, values in train.items() if holds_text(values)]
-    said = [
-        ["\n".join(filter(None, row)) for row in zip(*(side[name] for name in names), strict=True)]
-        for side in (train, test)
-    ]
     vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, dtype=np.float32)
-    likeness = vectors.fit(said[0]).transform(said[1]) @ vectors.transform(said[0]).T
-    return np.asarray(likeness.argmax(axis=1)).ravel()
+    known = vectors.fit_transform(said(train)).T.tocsr()
+    asked = vectors.transform(said(test))
+    blocks = [asked[start : start + BLOCK] @ known for start in range(0, asked.shape[0], BLOCK)]
+    return np.concatenate([np.asarray(block.argmax(axis=1)).ravel() for block in blocks])
+
+
+def said(columns: Columns) -> list[str]:
+    """Return each row as one text, a line a field; a missing value says nothing."""
+    rows = (untabulate(columns, row).values() for row in range(count(columns)))
+    return ["\n".join(str(value) for value in row if value is not None) for row in rows]
 
 
 def count_numbers(trained: Trained) -> str:
-    """Say how large the model is, and how much of it learned."""
-    model = trained.stage.task.build()
-    learns = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return f"{sum(p.numel() for p in model.parameters()):,} parameters, {learns:,} of them trained"
+    """Say how large the model of the last stage is, and how much of it that stage trains."""
+    sizes = [(p.numel(), p.requires_grad) for p in trained.stage.task.build().parameters()]
+    learns = sum(size for size, trains in sizes if trains)
+    whole = sum(size for size, _ in sizes)
+    return f"{whole:,} parameters, {learns:,} of which the stage {trained.stage.name!r} trains"
 
 
 def _golden(model: LanguageModel, prepared: Prepared, valid: Dataset, count: int) -> bytes:
@@ -208,7 +264,8 @@ def tell_answer(manifest: Manifest, report: AnswerReport) -> Told:
         for c in report.comparisons
         if c.verdict != "better"
     ]
-    limits = ["The numbers hold for questions like those of the test, answered greedily.", *doubts]
+    how = f"answered greedily and cut behind {GOLDEN_LIMITS.tokens} tokens"
+    limits = [f"The numbers hold for questions like those of the test, {how}.", *doubts]
     text = (
         f"`{manifest.detector}` reads a `{manifest.sample}` and writes a text, the most probable token first."
     )

@@ -11,8 +11,8 @@ from tocsin.audit.findings import AuditReport
 from tocsin.core.durable import write_json
 from tocsin.core.errors import InputError, did_you_mean
 from tocsin.core.recipe import Recipe
-from tocsin.core.types import holds_text
 from tocsin.data.splits import Fold
+from tocsin.data.texts import text_columns
 from tocsin.metrics.comparison import Truth, compare_models, conclude
 from tocsin.metrics.evaluation import EvaluationReport
 from tocsin.metrics.recommendation import recommend_simpler
@@ -38,8 +38,8 @@ def check(prepared: Prepared, fold: Fold) -> None:
         prepared.group(fold, "valid")[valid.label == 0], section.max_false_positive_rate, section.confidence
     )
     column = section.thresholds_per
-    if column is not None and not (column in valid.columns and holds_text(valid.columns[column])):
-        texts = [name for name, values in valid.columns.items() if holds_text(values)]
+    texts = text_columns(valid.columns)
+    if column is not None and column not in texts:
         raise InputError(
             f"evaluation.thresholds_per: {column!r} is no text field of a sample{did_you_mean(column, texts)}"
             f" (there are: {', '.join(texts)}): a request must carry what its threshold goes by"

@@ -1,0 +1,1 @@
+"""What is read from a message: its text folded, cues, letters, and its shape as numbers."""
