@@ -77,9 +77,10 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     part = Part(dataset.columns, arrays, dataset.truth, facets={"source": dataset.source})
     plan = resolve(detector.plan)(PlanContext(recipe, schema, encoder, part, part, seed=0))  # type: ignore[operator]
     torch.manual_seed(0)
-    model = plan.stages[-1].task.build().eval()
-    onnx = export_onnx(model, take(arrays, np.arange(8)), [head.name for head in plan.heads], encoder.axes)
-    return Case(detector, encoder, dataset.columns, arrays, plan.heads, model, onnx)
+    task = plan.steps[-1].task
+    model, heads = task.build().eval(), plan.heads or task.heads
+    onnx = export_onnx(model, take(arrays, np.arange(8)), [head.name for head in heads], encoder.axes)
+    return Case(detector, encoder, dataset.columns, arrays, heads, model, onnx)
 
 
 def misfits(heads: Sequence[Head], outputs: Arrays, arrays: Arrays) -> list[str]:

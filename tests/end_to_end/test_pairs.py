@@ -106,7 +106,7 @@ def test_with_spans_shuffled_in_training_they_are_found_by_chance(data: Path, tm
     shuffled = replace(train, truth={**train.truth, "spans": shuffle(train.columns, train.truth["spans"])})
     found = {}
     for name, part in (("true", train), ("shuffled", shuffled)):
-        (stage,) = plan(PlanContext(RECIPE, SCHEMA, encoder, part, valid, seed=0)).stages
+        (stage,) = plan(PlanContext(RECIPE, SCHEMA, encoder, part, valid, seed=0)).steps
         found[name] = fit(
             make_fabric(RECIPE.compute), stage, tmp_path / name, FitOptions(seed=0)
         ).report.metrics

@@ -28,7 +28,6 @@ TEXTS = [
 ]
 SERVE = """
 import json, sys
-from end_to_end.told import make_told
 from tocsin.artifact.open import open_artifact
 from tocsin.detectors.phishing.sample import Message
 from tocsin.serve.predictor import Predictor

@@ -3,11 +3,18 @@
 from pathlib import Path
 
 import pytest
+import structlog
 import yaml
 
 import tocsin
 from face.pages import DOCS, Page
 from tocsin.face.model import Model
+
+
+@pytest.fixture(autouse=True)
+def fresh_logs() -> None:
+    """Each test begins as a program that has set up no logs, whatever tests before it did."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
